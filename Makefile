@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# wsgiscope: one makefile for the BPF programs, the C program, the marker, the tests.
+# `make help` lists the targets. V=1 shows the commands. O=dir builds elsewhere.
+
+O       ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PYTHON  ?= /usr/bin/python3
+CC      ?= cc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
+CFLAGS  ?= -O2 -g
+VERSION := 0.1.0
+
+V ?= 0
+ifeq ($(V),0)
+Q   := @
+say  = @printf '  %-8s %s\n' '$(1)' '$(2)'
+else
+Q   :=
+say  =
+endif
+
+ARCH     := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+WARN     := -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
+CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' -Iuser -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
+CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
+MULTIARCH := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
+LIBS     := -lbpf -lelf -lz
+
+USER_SRC := $(wildcard user/*.c user/*/*.c)
+USER_OBJ := $(USER_SRC:%.c=$(O)/%.o)
+BPF_SRC  := $(wildcard bpf/*.bpf.c)
+BPF_OBJ  := $(BPF_SRC:%.c=$(O)/%.o)
+SKEL     := $(O)/wsgiscope.skel.h
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help check test demo fuzz bench install uninstall clean python deps format style
+
+all: $(O)/wsgiscope python ## build the program and the marker
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- BPF: separate objects, linked by bpftool, one skeleton -------------------------------------
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Ibpf -Ipython-shim -idirafter $(MULTIARCH) \
+		-Wall -Wno-missing-declarations $(if $(WERROR),-Werror) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+$(O)/wsgiscope.bpf.o: $(BPF_OBJ)
+	$(call say,GEN-OBJ,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(O)/wsgiscope.bpf.o
+	$(call say,GEN-SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name wsgiscope > $@
+
+# --- the program --------------------------------------------------------------------------------
+
+$(O)/user/tracer.o: $(SKEL)
+
+$(O)/user/%.o: user/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(O)/wsgiscope: $(USER_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) $^ $(LIBS) -o $@
+
+# --- the marker, for $(PYTHON) ------------------------------------------------------------------
+
+PY_SUFFIX  = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+PY_INCLUDE = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+PYPKG := $(O)/python/wsgiscope
+
+python: $(O)/python/.built-$(subst /,_,$(PYTHON)) ## the marker package under build/python
+
+$(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shim/wsgiscope/*)
+	$(call say,MARKER,$(PYPKG))
+	@mkdir -p $(PYPKG)
+	$(Q)cp python-shim/wsgiscope/*.py python-shim/wsgiscope/*.pyi python-shim/wsgiscope/py.typed $(PYPKG)/
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) -Ipython-shim -I$(PY_INCLUDE) \
+		python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
+	@touch $@
+
+include tests/tests.mk
+
+# --- install ------------------------------------------------------------------------------------
+
+install: $(O)/wsgiscope ## binary, man page, completion (DESTDIR, PREFIX)
+	install -D -m 0755 $(O)/wsgiscope $(DESTDIR)$(PREFIX)/sbin/wsgiscope
+	install -D -m 0644 man/wsgiscope.8 $(DESTDIR)$(PREFIX)/share/man/man8/wsgiscope.8
+	install -D -m 0644 contrib/wsgiscope.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsgiscope
+
+uninstall: ## takes away what install put there
+	rm -f $(DESTDIR)$(PREFIX)/sbin/wsgiscope $(DESTDIR)$(PREFIX)/share/man/man8/wsgiscope.8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsgiscope
+
+clean: ## removes the build directory
+	rm -rf $(O)
+
+-include $(BPF_OBJ:.o=.d) $(USER_OBJ:.o=.d)

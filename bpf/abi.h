@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The contract between the kernel side and user space: record kinds, limits, drop reasons.
+ * No code, no libc header (vmlinux.h or <linux/types.h> comes first). Every record begins with
+ * struct rec_header; enums are append-only; user space re-checks every size (user/decode.c).
+ * The same records, framed the same way, make up a recording (user/source_file.c).
+ */
+#ifndef WSGISCOPE_ABI_H
+#define WSGISCOPE_ABI_H
+
+#define REC_VERSION 1
+
+enum rec_kind {
+	REC_REQUEST = 1, /* struct rec_request: one finished (or lost) request */
+	REC_BLOCK = 2,	 /* struct rec_block: one block, only with --blocks */
+	REC_PROCESS = 3, /* struct rec_process: fork, exec, exit, a process not known yet */
+	REC_WORKER =
+		4, /* struct rec_worker: what user space knows of a process; made by user space */
+	REC_COUNTERS = 5, /* struct rec_counters: events and losses so far; made by user space */
+};
+
+struct rec_header {
+	__u32 size;    /* of the whole record, this header included */
+	__u16 kind;    /* enum rec_kind */
+	__u16 version; /* REC_VERSION */
+	__u32 tgid;    /* process, in the tracer's (initial) PID namespace */
+	__u32 tid;     /* thread that made the record */
+	__u64 time_ns; /* CLOCK_MONOTONIC; of a request: when it was last heard of */
+};
+
+enum rec_family {
+	REC_FAMILY_NONE = 0, /* no write seen */
+	REC_FAMILY_INET = 1,
+	REC_FAMILY_INET6 = 2,
+	REC_FAMILY_UNIX = 3,
+	REC_FAMILY_OTHER = 4,
+};
+
+/* The socket-write system calls made for one request on the connection that it came in on. */
+struct rec_writes {
+	__u64 calls;	   /* failed ones included */
+	__u64 bytes;	   /* sum of what they returned */
+	__u64 time_ns;	   /* time inside them */
+	__u64 first_ns;	   /* CLOCK_MONOTONIC when the first successful one returned, 0: none */
+	__u64 last_ns;	   /* when the last one returned, 0: none */
+	__u32 family;	   /* enum rec_family */
+	__u16 wire_status; /* from the first bytes written: HTTP/1.x NNN or Status: NNN, 0: not seen
+			    */
+	__u16 error; /* errno of the last failed write that was not EAGAIN or EINTR, 0: none */
+};
+
+/* The strings of a request, in the order in which they lie in rec_request.text. */
+enum rec_string {
+	STR_METHOD,
+	STR_SCRIPT,
+	STR_PATH,
+	STR_QUEUE,
+	STR_TRACEPARENT,
+	STR_APP,
+	STR_ROUTE,
+	STR_EXCEPTION,
+	STR_COUNT,
+};
+
+/* Bytes kept of each; what is longer is cut and marked. */
+#define STR_METHOD_MAX	    16
+#define STR_SCRIPT_MAX	    64
+#define STR_PATH_MAX	    256
+#define STR_QUEUE_MAX	    48
+#define STR_TRACEPARENT_MAX 64
+#define STR_APP_MAX	    32
+#define STR_ROUTE_MAX	    128
+#define STR_EXCEPTION_MAX   64
+#define STR_TEXT_MAX	    1024 /* a power of two over the sum, so that BPF can mask */
+
+struct rec_str {
+	__u16 offset; /* into text */
+	__u16 bytes;  /* kept */
+	__u8 kind;    /* enum wsgiscope_str_kind; NONE: absent */
+	__u8 cut;     /* 1: longer in the worker than what was kept */
+	__u8 failed;  /* 1: the worker's memory could not be read */
+	__u8 pad;
+};
+
+enum rec_request_flags {
+	REC_F_NO_START = 1 << 0,     /* the end was seen, the start was not */
+	REC_F_NO_END = 1 << 1,	     /* the worker ended, execed or went on without an end mark */
+	REC_F_CONN_UNKNOWN = 1 << 2, /* the connection is not known: writes were not attributed */
+	REC_F_DRAINED = 1 << 3,	     /* was kept after its end for late writes */
+	REC_F_WRITES_CUT = 1 << 4,   /* given up on while writes were still going out */
+	REC_F_START_FAILED = 1 << 5, /* the marker's struct could not be read or was not sound */
+	REC_F_ID_REUSED = 1 << 6,    /* another request began with the same id or connection */
+	REC_F_DRAINING =
+		1 << 7, /* has ended, is kept for late writes (never in a finished record) */
+	REC_F_WRITE_SHORT =
+		1 << 8, /* the last write took less than it was given: more must follow */
+};
+
+struct rec_request {
+	struct rec_header h; /* tid: the thread that ended it (began it, with REC_F_NO_END) */
+	__u64 id;
+	__u64 conn;	/* socket's inode number, 0: not known */
+	__u64 start_ns; /* CLOCK_MONOTONIC, as the marker said */
+	__u64 end_ns;	/* 0 with REC_F_NO_END */
+	__u64 first_block_ns;
+	__u64 output_ns;
+	__u64 blocks;
+	__u64 bytes;
+	__u32 status;
+	__s32 fd;
+	__u32 mark_flags; /* enum wsgiscope_request_flags */
+	__u32 flags;	  /* enum rec_request_flags */
+	struct rec_writes writes;
+	struct rec_str str[STR_COUNT];
+	__u32 text_bytes; /* used of text; the record in the ring ends there */
+	__u32 process;	  /* the kernel side's own */
+	char text[STR_TEXT_MAX];
+};
+
+struct rec_block {
+	struct rec_header h;
+	__u64 id;
+	__u64 index; /* from 1 */
+	__u64 bytes;
+	__u64 app_ns;	 /* the application's time to make it */
+	__u64 output_ns; /* the server's time to take it */
+};
+
+enum rec_process_what {
+	REC_PROCESS_FORK = 1, /* other = the child's tgid */
+	REC_PROCESS_EXEC = 2,
+	REC_PROCESS_EXIT = 3,	   /* the last thread is going */
+	REC_PROCESS_NEW = 4,	   /* a process that was not known has run a mark */
+	REC_PROCESS_FD_HIDDEN = 5, /* a request began without the client's descriptor */
+};
+
+struct rec_process {
+	struct rec_header h;
+	__u32 what; /* enum rec_process_what */
+	__u32 other;
+};
+
+#define REC_SERVER_MAX 16
+
+struct rec_worker {
+	struct rec_header h;
+	__u32 parent;		     /* tgid */
+	__u32 python;		     /* PY_VERSION_HEX, 0: not known */
+	char server[REC_SERVER_MAX]; /* NUL-terminated name of the row in user/servers/, "" not
+					known */
+};
+
+/* Why something was lost. Names in user/decode.c; shown by every output. */
+enum drop_reason {
+	DROP_RING_FULL,	     /* a record did not fit into the ring */
+	DROP_REQUESTS_FULL,  /* too many requests in flight */
+	DROP_BAD_MARK,	     /* a mark pointed at memory that could not be read or made no sense */
+	DROP_MARKER_VERSION, /* a marker of another version */
+	DROP_BAD_STRING,   /* a string of a request could not be read: the record goes without it */
+	DROP_THREAD_STATE, /* no memory for a thread's state */
+	DROP_NO_START,	   /* a request's end without its start */
+	DROP_ID_REUSED,	   /* a request took the id or the connection of one still open */
+	DROP_FD_UNREADABLE, /* a descriptor could not be followed to its socket */
+	DROP_SWEEP_RACE,    /* a record changed while user space took it */
+	DROP_STREAM,	    /* a record in a recording or ring that could not be decoded */
+	DROP_IN_FLIGHT,	    /* requests that had not ended when the trace did */
+	DROP_REASONS,
+};
+
+/* What was seen, per CPU in the kernel, summed here. */
+enum event_count {
+	EVENT_START,
+	EVENT_BLOCK,
+	EVENT_END,
+	EVENT_WRITE,  /* write calls attributed to a request */
+	EVENT_RECORD, /* records put into the ring or taken by user space */
+	EVENT_COUNT,
+};
+
+struct rec_counters {
+	struct rec_header h;
+	__u64 events[EVENT_COUNT];
+	__u64 drops[DROP_REASONS];
+};
+
+_Static_assert(sizeof(struct rec_header) == 24, "rec_header is part of the contract");
+_Static_assert(sizeof(struct rec_writes) == 48, "rec_writes is part of the contract");
+_Static_assert(sizeof(struct rec_request) == 224 + STR_TEXT_MAX,
+	       "rec_request is part of the contract");
+_Static_assert(sizeof(struct rec_block) == 64, "rec_block is part of the contract");
+_Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the contract");
+_Static_assert(sizeof(struct rec_worker) == 48, "rec_worker is part of the contract");
+
+#endif

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * Owns the maps, the knobs and the licence, and what every other object needs: a thread's state,
+ * the way out through the ring, the way from a descriptor to its connection.
+ */
+#include "state.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct processes_map processes SEC(".maps");
+struct threads_map threads SEC(".maps");
+struct requests_map requests SEC(".maps");
+struct ring_map ring SEC(".maps");
+struct counters_map counters SEC(".maps");
+
+const volatile bool track_all = false;
+const volatile __u64 wakeup_bytes = 512 * 1024;
+
+__hidden struct thread *thread_get(void)
+{
+	struct thread *t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0,
+						BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!t)
+		count_drop(DROP_THREAD_STATE);
+	return t;
+}
+
+/* User space is woken once when much waits, not by every record from there on; it comes by itself
+ * every tick. */
+static __always_inline void emit_sized(void *record, __u32 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (waiting < wakeup_bytes && waiting + size >= wakeup_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	if (bpf_ringbuf_output(&ring, record, size, flags))
+		count_drop(DROP_RING_FULL);
+	else
+		count_event(EVENT_RECORD);
+}
+
+__hidden void emit(void *record, __u32 size)
+{
+	/* The bound is for the verifier: only small records come this way. */
+	if (size <= sizeof(struct rec_block))
+		emit_sized(record, size);
+}
+
+__hidden void request_emit(struct rec_request *r)
+{
+	__u32 text = r->text_bytes;
+	__u32 size;
+
+	r->flags &= ~REC_F_DRAINING;
+	if (text > STR_TEXT_MAX)
+		text = STR_TEXT_MAX;
+	size = __builtin_offsetof(struct rec_request, text) + ((text + 7) & ~7u);
+	barrier_var(size);
+	if (size > sizeof(*r))
+		size = sizeof(*r);
+	r->h.size = size;
+	emit_sized(r, size);
+}
+
+#define S_IFMT	 0170000
+#define S_IFSOCK 0140000
+
+#define AF_UNIX	 1
+#define AF_INET	 2
+#define AF_INET6 10
+
+static __always_inline __u32 family_of(unsigned short family)
+{
+	switch (family) {
+	case AF_INET:
+		return REC_FAMILY_INET;
+	case AF_INET6:
+		return REC_FAMILY_INET6;
+	case AF_UNIX:
+		return REC_FAMILY_UNIX;
+	default:
+		return REC_FAMILY_OTHER;
+	}
+}
+
+__hidden __u64 conn_of_fd(int fd, __u32 *family)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct fdtable *fdt = task->files->fdt;
+	struct file *file = NULL;
+	struct inode *inode;
+	struct socket *sock;
+
+	if (fd < 0 || (__u32)fd >= fdt->max_fds)
+		return 0;
+	if (bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd)) {
+		count_drop(DROP_FD_UNREADABLE);
+		return 0;
+	}
+	if (!file)
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	if (family) {
+		sock = BPF_CORE_READ(file, private_data);
+		*family = family_of(BPF_CORE_READ(sock, sk, __sk_common.skc_family));
+	}
+	return BPF_CORE_READ(inode, i_ino);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * Fork, exec and exit of traced processes: a child is traced from its first instruction, with what
+ * is known of its parent; user space is told.
+ */
+#include "state.bpf.h"
+
+static __always_inline void process_tell_of(enum rec_process_what what, __u32 tgid, __u32 tid,
+					    __u32 other)
+{
+	struct rec_process p = {};
+
+	header_fill(&p.h, REC_PROCESS, sizeof(p), bpf_ktime_get_ns());
+	p.h.tgid = tgid;
+	p.h.tid = tid;
+	p.what = what;
+	p.other = other;
+	emit(&p, sizeof(p));
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 tgid = parent->tgid;
+	__u32 other = child->tgid;
+	struct process *p;
+	struct process copy;
+
+	if (tgid == other)
+		return 0; /* a thread */
+	p = process_find(tgid);
+	if (!p)
+		return 0;
+	copy = *p;
+	if (bpf_map_update_elem(&processes, &other, &copy, BPF_ANY)) {
+		count_drop(DROP_REQUESTS_FULL);
+		return 0;
+	}
+	process_tell_of(REC_PROCESS_FORK, tgid, parent->pid, other);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (process_find(tgid))
+		process_tell_of(REC_PROCESS_EXEC, tgid, task->pid, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(process_exit, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (!process_find(tgid) || task->signal->live.counter)
+		return 0;
+	bpf_map_delete_elem(&processes, &tgid);
+	process_tell_of(REC_PROCESS_EXIT, tgid, task->pid, 0);
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * BPF-internal: what the kernel side remembers of a process, a thread and a request in flight; the
+ * maps and knobs that core.bpf.c owns; the helpers that the other objects share.
+ */
+#ifndef WSGISCOPE_STATE_BPF_H
+#define WSGISCOPE_STATE_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "abi.h"
+#include "marks.h"
+
+enum process_flags {
+	/* As enum server_flags of user/servers/server.h, set by user space. */
+	PROCESS_WRITES_LATE = 1 << 0,
+	PROCESS_FD_HIDDEN = 1 << 1,
+	/* Set here. */
+	PROCESS_TOLD_FD_HIDDEN = 1 << 8,
+};
+
+/* A traced process, by tgid. A child begins with its parent's. */
+struct process {
+	__u32 flags; /* enum process_flags */
+	__u32 pad;
+};
+
+/* The socket-write call that a thread is in. */
+struct write_call {
+	__u64 conn; /* 0: none that counts */
+	__u64 enter_ns;
+	__u64 buffer; /* user address, as kind says */
+	__u64 wanted; /* bytes asked for, 0: not known */
+	__u32 kind;   /* enum write_kind */
+	__u32 pad;
+};
+
+/* A thread that has run a mark or written to a request's connection. Task-local storage. */
+struct thread {
+	__u64 key; /* of the request that it began last and that has not ended, 0: none */
+	__u64 id;
+	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
+	struct write_call call;
+	/* Where a record is put together: uprobe programs can be preempted by another thread's on
+	 * the same CPU, so a per-CPU scratch would not do. */
+	struct rec_request scratch;
+};
+
+struct counters {
+	__u64 events[EVENT_COUNT];
+	__u64 drops[DROP_REASONS];
+};
+
+struct processes_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct process);
+};
+
+struct threads_map {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+};
+
+/*
+ * Requests in flight and draining, by the inode number of the client's socket; where that is not
+ * known, by process and id (request_key_by_id(): the top bit keeps the two apart).
+ */
+struct requests_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct rec_request);
+};
+
+struct ring_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+};
+
+struct counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+};
+
+extern struct processes_map processes SEC(".maps");
+extern struct threads_map threads SEC(".maps");
+extern struct requests_map requests SEC(".maps");
+extern struct ring_map ring SEC(".maps");
+extern struct counters_map counters SEC(".maps");
+
+/* Knobs: set before loading, constant after. */
+extern const volatile bool track_all;	  /* a process that runs a mark is traced from then on */
+extern const volatile __u64 wakeup_bytes; /* user space is woken when so much waits in the ring */
+
+static __always_inline __u32 current_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline struct process *process_find(__u32 tgid)
+{
+	return bpf_map_lookup_elem(&processes, &tgid);
+}
+
+/* NULL: it has none yet. */
+static __always_inline struct thread *thread_find(void)
+{
+	return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+}
+
+static __always_inline void count_event(enum event_count which)
+{
+	__u32 zero = 0;
+	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (c)
+		__sync_fetch_and_add(&c->events[which], 1);
+}
+
+static __always_inline void count_drop(enum drop_reason why)
+{
+	__u32 zero = 0;
+	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (c)
+		__sync_fetch_and_add(&c->drops[why], 1);
+}
+
+static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)
+{
+	return (1ULL << 63) | ((__u64)tgid << 40) | (id & ((1ULL << 40) - 1));
+}
+
+/* Reading the clock costs more than all the rest of a header: who knows the time says it. */
+static __always_inline void header_fill(struct rec_header *h, __u16 kind, __u32 size, __u64 time_ns)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	h->size = size;
+	h->kind = kind;
+	h->version = REC_VERSION;
+	h->tgid = pid_tgid >> 32;
+	h->tid = pid_tgid;
+	h->time_ns = time_ns;
+}
+
+/* NULL: no memory, counted. */
+__hidden struct thread *thread_get(void);
+
+/* Puts a record into the ring, counted either way. Wakes user space only when much waits. */
+__hidden void emit(void *record, __u32 size);
+
+/* A finished request: out to the ring, its size cut to the text that it uses. */
+__hidden void request_emit(struct rec_request *r);
+
+/*
+ * The socket behind a descriptor of the current task: its inode number, which names a connection
+ * as /proc/PID/fd does ("socket:[N]"), and its family (enum rec_family). 0: not a socket.
+ */
+__hidden __u64 conn_of_fd(int fd, __u32 *family);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the user asked for, as data: filled once by the option tables (options.c), then passed as
+ * const struct config * and never changed.
+ */
+#ifndef WSGISCOPE_CONFIG_H
+#define WSGISCOPE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config {
+	int pid;		/* -p: a worker or a master; 0: all */
+	double duration_s;	/* -d: 0: until interrupted */
+	uint64_t count;		/* -n: stop after so many requests shown; 0: no limit */
+	bool json;		/* --json */
+	bool blocks;		/* --blocks */
+	double min_ms;		/* --min-ms: only requests that took at least so long */
+	const char *path_glob;	/* --path: only paths that match; NULL: all */
+	const char *output;	/* -o FILE */
+	const char *input;	/* replay FILE */
+	int verbose;		/* -v, -vv */
+	uint32_t ring_bytes;	/* --ring-size: a power of two, of pages */
+	uint32_t max_in_flight; /* --max-in-flight: requests followed at once */
+};
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An output. A sink gets finished requests (and blocks, where asked for), and at the end the
+ * totals. It includes neither abi.h, nor the skeleton, nor another sink. A NULL hook: not wanted.
+ */
+#ifndef WSGISCOPE_SINK_H
+#define WSGISCOPE_SINK_H
+
+#include <stdio.h>
+
+struct config;
+struct request;
+struct request_block;
+struct request_totals;
+
+struct sink {
+	const char *name;
+	/* 0 or -errno; *state is the sink's own, handed back to the other hooks. out is borrowed.
+	 */
+	int (*open)(const struct config *config, FILE *out, void **state);
+	/* 0 or -errno: -EPIPE ends the run in peace, any other error ends it with a message. */
+	int (*on_request)(void *state, const struct request *request);
+	int (*on_block)(void *state, const struct request_block *block);
+	/* The run is over: the footer. */
+	int (*on_end)(void *state, const struct request_totals *totals);
+	void (*close)(void *state);
+};
+
+extern const struct sink
+	sink_text; /* sinks/text.c: a line per request, a footer, a table by path */
+extern const struct sink sink_json; /* sinks/json.c: one object a line, stable */
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where records come from: the live ring or a recording, one interface. A source hands out raw
+ * records (bpf/abi.h, struct rec_header first), one at a time; it checks framing, nothing more.
+ */
+#ifndef WSGISCOPE_SOURCE_H
+#define WSGISCOPE_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct config;
+
+/* A raw record; borrowed, valid until the callback returns. Return 0 to go on, -errno to stop. */
+typedef int (*source_record_fn)(void *context, const void *record, size_t bytes);
+
+/* CLOCK_REALTIME - CLOCK_MONOTONIC at the session's start, and where the records were made. */
+struct source_clock {
+	int64_t realtime_offset_ns;
+};
+
+struct source {
+	const struct source_ops *ops;
+	struct source_clock clock;
+};
+
+struct source_ops {
+	/* A descriptor that becomes readable when dispatch() has work; -1: always has (a file). */
+	int (*fd)(struct source *source);
+	/* Hands out what is there. >0: more may follow; 0: the end has come; -errno: failed and
+	 * said why, or what fn returned. */
+	int (*dispatch)(struct source *source, source_record_fn fn, void *context);
+	/* Every tick (100 ms): sweeps, new processes, counters. NULL: nothing to do. */
+	int (*tick)(struct source *source, source_record_fn fn, void *context);
+	/* The run is ending: detach first, then hand out all that is left, and last REC_COUNTERS.
+	 */
+	int (*finish)(struct source *source, source_record_fn fn, void *context);
+	void (*close)(struct source *source); /* frees it */
+};
+
+/* The live ring: loads, attaches, says "wsgiscope: attached to …". 0 or -errno, message printed. */
+int source_ring_open(const struct config *config, struct source **out);
+
+/* A recording. 0 or -errno, message printed. */
+int source_file_open(const char *path, struct source **out);
+
+/*
+ * Writing one: a header, then each record as it came. recording_write() checks the record's
+ * framing. Errors (a full disk) are -errno, the file is cut back to the last whole record.
+ */
+struct recording;
+int recording_create(const char *path, const struct source_clock *clock, struct recording **out);
+int recording_write(struct recording *recording, const void *record, size_t bytes);
+int recording_flush(struct recording *recording); /* what was written so far is in the file */
+int recording_close(struct recording *recording); /* flushes; NULL is fine */
+
+#endif
