@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The live source: owns the order in which tracing is set up and taken down, the reading of the
+ * ring, and the sweep that ends draining requests. Hands out raw records; what they mean for a
+ * line of output is decode.c's and assemble.c's.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <linux/types.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include "abi.h"
+#include "attach.h"
+#include "config.h"
+#include "follow.h"
+#include "guard.h"
+#include "log.h"
+#include "source.h"
+#include "tracefs.h"
+#include "tracer.h"
+
+#define MS UINT64_C(1000000)
+
+/* A request that has ended is kept so long after its last write; longer while the kernel has not
+ * taken all that the server wanted to write (a slow client). */
+#define DRAIN_QUIET_NS (150 * MS)
+#define DRAIN_SLOW_NS  (10000 * MS)
+#define COUNTERS_NS    (1000 * MS)
+
+#define GROUP_PREFIX "wsgiscope_"
+
+struct source_ring {
+	struct source source;
+	struct tracefs *tracefs;
+	struct guard *guard;
+	struct tracer *tracer;
+	struct attach *attach;
+	struct follow *follow;
+	struct ring_buffer *ring;
+	char group[32];
+	uint64_t counters_ns;
+	/* Of the call that is under way. */
+	source_record_fn fn;
+	void *context;
+	bool ending;
+	uint64_t now_ns;
+	uint64_t in_flight; /* when it ended */
+};
+
+static uint64_t now_monotonic(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+}
+
+/* CLOCK_REALTIME - CLOCK_MONOTONIC: the tightest of a few readings. */
+static int64_t realtime_offset(void)
+{
+	uint64_t best = UINT64_MAX;
+	int64_t offset = 0;
+	struct timespec ts;
+
+	for (int i = 0; i < 5; i++) {
+		uint64_t before = now_monotonic(), after;
+
+		clock_gettime(CLOCK_REALTIME, &ts);
+		after = now_monotonic();
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		offset =
+			ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec - (int64_t)(before + best / 2);
+	}
+	return offset;
+}
+
+static struct source_ring *ring_of(struct source *source)
+{
+	return (struct source_ring *)source;
+}
+
+static int announce(struct source_ring *ring)
+{
+	struct rec_worker worker;
+	int err = 0;
+
+	while (!err && follow_announce(ring->follow, &worker)) {
+		worker.h.time_ns = now_monotonic();
+		err = ring->fn(ring->context, &worker, sizeof(worker));
+	}
+	return err;
+}
+
+/* One record of the ring; what it says of processes is acted on before it is handed on, so that a
+ * new worker is announced before its first request. */
+static int ring_record(void *context, void *record, size_t bytes)
+{
+	struct source_ring *ring = context;
+	const struct rec_header *h = record;
+	int err = 0;
+
+	if (bytes >= sizeof(struct rec_process) && h->kind == REC_PROCESS) {
+		follow_event(ring->follow, record);
+		err = announce(ring);
+	}
+	return err ? err : ring->fn(ring->context, record, bytes);
+}
+
+/* Draining: over when quiet. Not ended: over when its process is. */
+static enum tracer_verdict request_verdict(void *context, struct rec_request *r)
+{
+	struct source_ring *ring = context;
+	uint64_t last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
+	uint64_t quiet = ring->now_ns > last ? ring->now_ns - last : 0;
+	bool alive = follow_is_alive(ring->follow, r->h.tgid, r->h.time_ns);
+
+	if (!(r->flags & REC_F_DRAINING)) {
+		if (!alive) {
+			r->flags |= REC_F_NO_END;
+			return TRACER_TAKE;
+		}
+		ring->in_flight += ring->ending;
+		return TRACER_LEAVE;
+	}
+	if (!(r->flags & REC_F_WRITE_SHORT))
+		return quiet > DRAIN_QUIET_NS || ring->ending || !alive ? TRACER_TAKE
+									: TRACER_LEAVE;
+	if (quiet <= DRAIN_SLOW_NS && !ring->ending && alive)
+		return TRACER_LEAVE;
+	r->flags |= REC_F_WRITES_CUT;
+	return TRACER_TAKE;
+}
+
+static int request_take(void *context, const void *record, size_t bytes)
+{
+	struct source_ring *ring = context;
+
+	return ring->fn(ring->context, record, bytes);
+}
+
+static int sweep(struct source_ring *ring)
+{
+	const struct tracer_sweep sweep = {
+		.verdict = request_verdict,
+		.take = request_take,
+		.context = ring,
+	};
+
+	ring->now_ns = now_monotonic();
+	return tracer_requests_sweep(ring->tracer, &sweep);
+}
+
+static int counters(struct source_ring *ring)
+{
+	struct rec_counters c = {0};
+	int err = tracer_counters_read(ring->tracer, &c);
+
+	if (err)
+		return err;
+	c.h.size = sizeof(c);
+	c.h.kind = REC_COUNTERS;
+	c.h.version = REC_VERSION;
+	c.h.tgid = getpid();
+	c.h.tid = getpid();
+	c.h.time_ns = now_monotonic();
+	c.drops[DROP_IN_FLIGHT] = ring->in_flight;
+	return ring->fn(ring->context, &c, sizeof(c));
+}
+
+static int ring_fd(struct source *source)
+{
+	return ring_buffer__epoll_fd(ring_of(source)->ring);
+}
+
+static void callback_set(struct source_ring *ring, source_record_fn fn, void *context)
+{
+	ring->fn = fn;
+	ring->context = context;
+}
+
+static int ring_dispatch(struct source *source, source_record_fn fn, void *context)
+{
+	struct source_ring *ring = ring_of(source);
+	int err;
+
+	callback_set(ring, fn, context);
+	err = announce(ring);
+	if (!err)
+		err = ring_buffer__consume(ring->ring);
+	return err < 0 ? err : 1;
+}
+
+static int ring_tick(struct source *source, source_record_fn fn, void *context)
+{
+	struct source_ring *ring = ring_of(source);
+	int err = ring_dispatch(source, fn, context);
+
+	if (err < 0)
+		return err;
+	follow_tick(ring->follow, now_monotonic());
+	err = announce(ring);
+	if (!err)
+		err = sweep(ring);
+	if (!err && now_monotonic() - ring->counters_ns > COUNTERS_NS) {
+		ring->counters_ns = now_monotonic();
+		err = counters(ring);
+	}
+	return err;
+}
+
+static int ring_finish(struct source *source, source_record_fn fn, void *context)
+{
+	struct source_ring *ring = ring_of(source);
+	int err;
+
+	attach_disarm(ring->attach);
+	err = ring_dispatch(source, fn, context);
+	if (err < 0)
+		return err;
+	ring->ending = true;
+	err = sweep(ring);
+	return err ? err : counters(ring);
+}
+
+static void ring_close(struct source *source)
+{
+	struct source_ring *ring = ring_of(source);
+
+	attach_free(ring->attach);
+	follow_close(ring->follow);
+	ring_buffer__free(ring->ring);
+	tracer_close(ring->tracer);
+	guard_stop(ring->guard);
+	tracefs_close(ring->tracefs);
+	free(ring);
+}
+
+static const struct source_ops ring_ops = {
+	.fd = ring_fd,
+	.dispatch = ring_dispatch,
+	.tick = ring_tick,
+	.finish = ring_finish,
+	.close = ring_close,
+};
+
+/* Definitions that a killed tracer and its killed guard left. */
+static void group_reap(void *context, const char *group)
+{
+	pid_t pid = atoi(group + strlen(GROUP_PREFIX));
+
+	if (pid > 0 && kill(pid, 0) && errno == ESRCH)
+		tracefs_uprobes_remove(context, group);
+}
+
+static int tracefs_prepare(struct source_ring *ring)
+{
+	int err = tracefs_open(&ring->tracefs);
+
+	if (err) {
+		log_error("tracefs: %s; %s", strerror(-err),
+			  geteuid() ? "run as root" : "the kernel needs CONFIG_UPROBE_EVENTS");
+		return err;
+	}
+	tracefs_uprobe_groups(ring->tracefs, GROUP_PREFIX, group_reap, ring->tracefs);
+	snprintf(ring->group, sizeof(ring->group), GROUP_PREFIX "%d", getpid());
+	err = guard_start(ring->tracefs, ring->group, &ring->guard);
+	if (err)
+		log_error("starting the guard process: %s", strerror(-err));
+	return err;
+}
+
+static int ring_setup(struct source_ring *ring, const struct config *config)
+{
+	const struct attach_options options = {
+		.whole_file = !config->pid,
+		.blocks = config->blocks,
+	};
+	int err = tracefs_prepare(ring);
+
+	if (!err)
+		err = tracer_open(config, &ring->tracer);
+	if (!err)
+		err = tracer_attach_kernel(ring->tracer, ring->tracefs);
+	if (!err)
+		err = attach_new(ring->tracer, ring->tracefs, ring->group, &options, &ring->attach);
+	if (err)
+		return err;
+	ring->ring = tracer_ring_new(ring->tracer, ring_record, ring);
+	if (!ring->ring) {
+		log_error("mapping the ring: %s", strerror(errno));
+		return -errno;
+	}
+	return follow_open(config, ring->tracer, ring->attach, ring->tracefs, &ring->follow);
+}
+
+int source_ring_open(const struct config *config, struct source **out)
+{
+	struct source_ring *ring = calloc(1, sizeof(*ring));
+	int err;
+
+	if (!ring)
+		return -ENOMEM;
+	ring->source.ops = &ring_ops;
+	ring->source.clock.realtime_offset_ns = realtime_offset();
+	err = ring_setup(ring, config);
+	if (err) {
+		ring_close(&ring->source);
+		return err;
+	}
+	follow_say(ring->follow);
+	*out = &ring->source;
+	return 0;
+}

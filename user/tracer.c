@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the loaded BPF object, its links to the kernel and its maps. The only file that sees the
+ * skeleton. Must not know servers, markers' files or what a record means beyond its size.
+ */
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <linux/types.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "abi.h"
+#include "config.h"
+#include "log.h"
+#include "tracefs.h"
+#include "tracer.h"
+#include "wsgiscope.skel.h"
+
+#define LINKS_MAX   64
+#define SWEEP_BATCH 256
+
+struct tracer {
+	struct wsgiscope *skel;
+	struct bpf_link *links[LINKS_MAX];
+	int link_count;
+	bool reads_attached;
+	int cpus;
+	uint64_t sweep_races;
+	uint64_t swept;
+	/* One batch of the sweep. */
+	__u64 *keys;
+	struct rec_request *values;
+};
+
+/* Before 5.11 maps are charged to RLIMIT_MEMLOCK; perf events need a descriptor each. */
+static void limits_raise(void)
+{
+	struct rlimit memory = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit files;
+
+	setrlimit(RLIMIT_MEMLOCK, &memory);
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int load_failed(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		log_error("loading the BPF programs was refused: run as root, or see "
+			  "`wsgiscope check`");
+	else if (access("/sys/kernel/btf/vmlinux", R_OK))
+		log_error("this kernel has no BTF (/sys/kernel/btf/vmlinux): wsgiscope needs a "
+			  "kernel built with CONFIG_DEBUG_INFO_BTF");
+	else
+		log_error("loading the BPF programs: %s; `wsgiscope check` says what is missing, "
+			  "-vv what the kernel said",
+			  strerror(-err));
+	return err;
+}
+
+static void knobs_set(struct wsgiscope *skel, const struct config *config)
+{
+	skel->rodata->track_all = !config->pid;
+	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
+	bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
+	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);
+}
+
+int tracer_open(const struct config *config, struct tracer **out)
+{
+	struct tracer *tracer = calloc(1, sizeof(*tracer));
+	int err = -ENOMEM;
+
+	if (!tracer)
+		return err;
+	libbpf_set_print(log_libbpf);
+	limits_raise();
+	tracer->cpus = libbpf_num_possible_cpus();
+	tracer->keys = calloc(SWEEP_BATCH, sizeof(*tracer->keys));
+	tracer->values = calloc(SWEEP_BATCH, sizeof(*tracer->values));
+	if (!tracer->keys || !tracer->values)
+		goto out;
+	tracer->skel = wsgiscope__open();
+	if (!tracer->skel) {
+		err = load_failed(-errno);
+		goto out;
+	}
+	knobs_set(tracer->skel, config);
+	err = wsgiscope__load(tracer->skel);
+	if (err) {
+		err = load_failed(err);
+		goto out;
+	}
+	*out = tracer;
+	return 0;
+out:
+	tracer_close(tracer);
+	return err;
+}
+
+void tracer_close(struct tracer *tracer)
+{
+	if (!tracer)
+		return;
+	while (tracer->link_count)
+		bpf_link__destroy(tracer->links[--tracer->link_count]);
+	wsgiscope__destroy(tracer->skel);
+	free(tracer->keys);
+	free(tracer->values);
+	free(tracer);
+}
+
+static int link_keep(struct tracer *tracer, struct bpf_link *link)
+{
+	if (!link)
+		return -errno;
+	if (tracer->link_count == LINKS_MAX) {
+		bpf_link__destroy(link);
+		return -E2BIG;
+	}
+	tracer->links[tracer->link_count++] = link;
+	return 0;
+}
+
+/* "tracepoint/GROUP/EVENT", by its id rather than by libbpf, which wants tracefs mounted. */
+static int attach_tracepoint(struct tracer *tracer, const struct tracefs *tracefs,
+			     struct bpf_program *program)
+{
+	const char *section = bpf_program__section_name(program);
+	const char *event = strrchr(section, '/') + 1;
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT,
+		.size = sizeof(attr),
+	};
+	int64_t id = tracefs_event_id(tracefs, "syscalls", event);
+	struct bpf_link *link;
+	int fd, err;
+
+	if (id < 0) {
+		log_error("tracepoint syscalls/%s: %s; the kernel needs CONFIG_FTRACE_SYSCALLS",
+			  event, strerror(-(int)id));
+		return id;
+	}
+	attr.config = id;
+	fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0) {
+		err = -errno;
+		log_error("perf event for syscalls/%s: %s; try as root", event, strerror(errno));
+		return err;
+	}
+	link = bpf_program__attach_perf_event(program, fd);
+	if (!link)
+		close(fd);
+	err = link_keep(tracer, link);
+	if (err)
+		log_error("attaching to syscalls/%s: %s", event, strerror(-err));
+	return err;
+}
+
+static bool is_read_program(const char *section)
+{
+	return strstr(section, "sys_enter_read") || strstr(section, "sys_enter_recv");
+}
+
+static int attach_tracepoints(struct tracer *tracer, const struct tracefs *tracefs, bool reads)
+{
+	struct bpf_program *program;
+	int err = 0;
+
+	bpf_object__for_each_program (program, tracer->skel->obj) {
+		const char *section = bpf_program__section_name(program);
+
+		if (strncmp(section, "tracepoint/", 11) || is_read_program(section) != reads)
+			continue;
+		err = attach_tracepoint(tracer, tracefs, program);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int tracer_attach_kernel(struct tracer *tracer, const struct tracefs *tracefs)
+{
+	struct bpf_program *scheduler[] = {
+		tracer->skel->progs.process_fork,
+		tracer->skel->progs.process_exec,
+		tracer->skel->progs.process_exit,
+	};
+	int err;
+
+	for (size_t i = 0; i < sizeof(scheduler) / sizeof(scheduler[0]); i++) {
+		err = link_keep(tracer, bpf_program__attach(scheduler[i]));
+		if (err) {
+			log_error("attaching to %s: %s; `wsgiscope check` says what is missing",
+				  bpf_program__section_name(scheduler[i]), strerror(-err));
+			return err;
+		}
+	}
+	return attach_tracepoints(tracer, tracefs, false);
+}
+
+int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs)
+{
+	int err;
+
+	if (tracer->reads_attached)
+		return 0;
+	err = attach_tracepoints(tracer, tracefs, true);
+	tracer->reads_attached = !err;
+	return err;
+}
+
+int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd,
+		       struct bpf_link **out)
+{
+	struct bpf_program *programs[TRACER_MARKS] = {
+		[TRACER_START] = tracer->skel->progs.request_start,
+		[TRACER_BLOCK] = tracer->skel->progs.request_block,
+		[TRACER_END] = tracer->skel->progs.request_end,
+	};
+
+	*out = bpf_program__attach_perf_event(programs[mark], perf_fd);
+	return *out ? 0 : -errno;
+}
+
+int tracer_process_set(struct tracer *tracer, pid_t pid, unsigned int flags)
+{
+	struct {
+		__u32 flags;
+		__u32 pad;
+	} process = {.flags = flags};
+	__u32 key = pid;
+
+	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, &process,
+				   BPF_ANY);
+}
+
+void tracer_process_forget(struct tracer *tracer, pid_t pid)
+{
+	__u32 key = pid;
+
+	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.processes), &key);
+}
+
+struct ring_buffer *tracer_ring_new(struct tracer *tracer,
+				    int (*fn)(void *context, void *record, size_t bytes),
+				    void *context)
+{
+	return ring_buffer__new(bpf_map__fd(tracer->skel->maps.ring), fn, context, NULL);
+}
+
+/*
+ * Takes one out by a single operation, so that no write is lost between looking and deleting. If
+ * the connection meanwhile carries another request, that one goes back.
+ */
+static int request_take(struct tracer *tracer, __u64 key, const struct rec_request *seen,
+			const struct tracer_sweep *sweep)
+{
+	int fd = bpf_map__fd(tracer->skel->maps.requests);
+	struct rec_request now;
+
+	if (bpf_map_lookup_and_delete_elem(fd, &key, &now))
+		return 0; /* it has finished by itself */
+	if (now.id != seen->id || now.h.tgid != seen->h.tgid) {
+		if (bpf_map_update_elem(fd, &key, &now, BPF_NOEXIST))
+			tracer->sweep_races++;
+		return 0;
+	}
+	now.flags = (now.flags & ~REC_F_DRAINING) | (seen->flags & ~REC_F_DRAINING);
+	if (now.text_bytes > STR_TEXT_MAX)
+		now.text_bytes = 0;
+	now.h.size = offsetof(struct rec_request, text) + ((now.text_bytes + 7) & ~7u);
+	tracer->swept++;
+	return sweep->take(sweep->context, &now, now.h.size);
+}
+
+int tracer_requests_sweep(struct tracer *tracer, const struct tracer_sweep *sweep)
+{
+	int fd = bpf_map__fd(tracer->skel->maps.requests);
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	__u64 cursor = 0;
+	bool first = true;
+	__u32 count;
+	int err, taken;
+
+	do {
+		count = SWEEP_BATCH;
+		err = bpf_map_lookup_batch(fd, first ? NULL : &cursor, &cursor, tracer->keys,
+					   tracer->values, &count, &opts);
+		if (err && err != -ENOENT)
+			return err;
+		for (__u32 i = 0; i < count; i++) {
+			if (sweep->verdict(sweep->context, &tracer->values[i]) == TRACER_LEAVE)
+				continue;
+			taken = request_take(tracer, tracer->keys[i], &tracer->values[i], sweep);
+			if (taken)
+				return taken;
+		}
+		first = false;
+	} while (!err);
+	return 0;
+}
+
+int tracer_counters_read(struct tracer *tracer, struct rec_counters *out)
+{
+	struct {
+		__u64 events[EVENT_COUNT];
+		__u64 drops[DROP_REASONS];
+	} *cpus = calloc(tracer->cpus, sizeof(*cpus));
+	__u32 zero = 0;
+	int err;
+
+	if (!cpus)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(tracer->skel->maps.counters), &zero, cpus);
+	memset(out->events, 0, sizeof(out->events));
+	memset(out->drops, 0, sizeof(out->drops));
+	for (int cpu = 0; !err && cpu < tracer->cpus; cpu++) {
+		for (int i = 0; i < EVENT_COUNT; i++)
+			out->events[i] += cpus[cpu].events[i];
+		for (int i = 0; i < DROP_REASONS; i++)
+			out->drops[i] += cpus[cpu].drops[i];
+	}
+	out->events[EVENT_RECORD] += tracer->swept;
+	out->drops[DROP_SWEEP_RACE] += tracer->sweep_races;
+	free(cpus);
+	return err;
+}

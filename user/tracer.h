@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The BPF side as a C object: loading, knobs, maps. tracer.c is the only file that sees the
+ * skeleton; what is attached where is attach.c's business.
+ */
+#ifndef WSGISCOPE_TRACER_H
+#define WSGISCOPE_TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct bpf_link;
+struct config;
+struct rec_counters;
+struct rec_request;
+struct ring_buffer;
+struct tracefs;
+struct tracer;
+
+enum tracer_mark { TRACER_START, TRACER_BLOCK, TRACER_END, TRACER_MARKS };
+
+/* Opens, sets the knobs, loads. 0 or -errno, message printed. */
+int tracer_open(const struct config *config, struct tracer **out);
+void tracer_close(struct tracer *tracer); /* detaches all; NULL is fine */
+
+/* System calls, fork, exec and exit. 0 or -errno, message printed. */
+int tracer_attach_kernel(struct tracer *tracer, const struct tracefs *tracefs);
+
+/* The read system calls, for servers that hide the client's descriptor; once is enough. */
+int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs);
+
+/* Binds the program of a mark to a perf event; the link is the caller's. 0 or -errno. */
+int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd,
+		       struct bpf_link **out);
+
+/* Traces a process from now on; flags: enum server_flags. -ENOSPC: too many. */
+int tracer_process_set(struct tracer *tracer, pid_t pid, unsigned int flags);
+void tracer_process_forget(struct tracer *tracer, pid_t pid);
+
+/* The ring, as libbpf's reader. NULL with errno. The caller frees. */
+struct ring_buffer *tracer_ring_new(struct tracer *tracer,
+				    int (*fn)(void *context, void *record, size_t bytes),
+				    void *context);
+
+/*
+ * Goes through the requests that are in the kernel's table. verdict: what becomes of one; it may
+ * change the record that is taken. take: gets those taken, 0 or -errno. A request that changed
+ * hands in between is put back and counted.
+ */
+enum tracer_verdict { TRACER_LEAVE, TRACER_TAKE };
+struct tracer_sweep {
+	enum tracer_verdict (*verdict)(void *context, struct rec_request *request);
+	int (*take)(void *context, const void *record, size_t bytes);
+	void *context;
+};
+int tracer_requests_sweep(struct tracer *tracer, const struct tracer_sweep *sweep);
+
+/* All CPUs' counters, summed into the arrays; the header is the caller's. */
+int tracer_counters_read(struct tracer *tracer, struct rec_counters *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a process is to us: a Python process or not, its version, its server, its marker. Reads
+ * proc.c and elf.c, asks servers/ and python/; attaches nothing.
+ */
+#ifndef WSGISCOPE_WORKER_H
+#define WSGISCOPE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "elf.h"
+
+struct server;
+
+enum worker_python {
+	PYTHON_NONE, /* no Python runtime is mapped */
+	PYTHON_CPYTHON,
+	PYTHON_PYPY,
+};
+
+/* A marker file: the same for every process that maps this device and inode. */
+struct worker_marker {
+	dev_t device;
+	uint64_t inode;
+	uint32_t version; /* WSGISCOPE_MARKS_VERSION of the file, 0: not said */
+	struct elf_probe start, block, end;
+};
+
+struct worker {
+	pid_t pid, parent;
+	uint64_t start_ticks;
+	int threads;
+	enum worker_python python;
+	uint32_t python_version;     /* PY_VERSION_HEX, 0: not known */
+	const struct server *server; /* NULL: not known */
+	bool has_marker;
+	struct worker_marker marker; /* the first one mapped */
+};
+
+/* Fills *out. 0, -ESRCH, -EACCES, -errno. A process that is not Python is no error. */
+int worker_inspect(pid_t pid, struct worker *out);
+
+/* Opens the file of the worker's marker, through the process. fd or -errno. */
+int worker_marker_open(const struct worker *worker);
+
+#endif
