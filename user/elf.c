@@ -108,8 +108,6 @@ static int header_check(const Elf64_Ehdr *header)
 		return -ENOEXEC;
 	if (header->e_shnum && header->e_shentsize != sizeof(Elf64_Shdr))
 		return -ENOEXEC;
-	if (header->e_phnum > SEGMENTS_MAX || header->e_shnum > SECTIONS_MAX)
-		return -ENOEXEC;
 	return 0;
 }
 
@@ -349,7 +347,7 @@ static bool note_parse(const char *desc, uint64_t bytes, struct stapsdt_note *ou
 	return memchr(stop + 1, '\0', (size_t)(end - (stop + 1))) != NULL;
 }
 
-/* Rounds up to what notes are padded to; the caller has bounded it by NOTES_MAX. */
+/* Rounds a 32-bit length up to what notes are padded to; in 64 bits, so that it cannot wrap. */
 static uint64_t note_pad(uint64_t bytes)
 {
 	return (bytes + 3) & ~(uint64_t)3;
@@ -368,8 +366,6 @@ static int note_search(const char *notes, uint64_t bytes, const char *provider, 
 		memcpy(&header, notes + at, sizeof(header));
 		name_bytes = header.n_namesz;
 		desc_bytes = header.n_descsz;
-		if (name_bytes > bytes || desc_bytes > bytes)
-			return -EBADMSG;
 		desc_at = at + sizeof(header) + note_pad(name_bytes);
 		if (desc_at > bytes || desc_bytes > bytes - desc_at)
 			return -EBADMSG;

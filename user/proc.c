@@ -259,8 +259,11 @@ int proc_mapping_open(pid_t pid, const struct proc_mapping *mapping)
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)pid,
 		 (unsigned long long)mapping->start, (unsigned long long)mapping->end);
 	fd = regular_open(path, &st);
-	/* Following map_files takes CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; the path does not. */
-	if (fd == -EPERM || fd == -EACCES)
+	/*
+	 * Following map_files takes CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; the path does not. And
+	 * the mapping may have been split or joined since, then only its path is still right.
+	 */
+	if (fd == -EPERM || fd == -EACCES || fd == -ENOENT)
 		fd = mapping_open_by_path(pid, mapping);
 	return fd;
 }

@@ -204,7 +204,7 @@ static void facts_apply(const struct file_facts *facts, struct worker *worker)
 		worker->python_version = facts->python.version;
 	/*
 	 * Several markers can be mapped: two virtual environments in two sub-interpreters, or an
-	 * upgraded package beside the deleted one. The first one mapped is reported.
+	 * upgraded package beside the deleted one. The first one in the maps is reported.
 	 */
 	if (facts->is_marker && !worker->has_marker) {
 		worker->has_marker = true;
