@@ -23,7 +23,7 @@ endif
 
 ARCH     := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 WARN     := -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
-CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' -Iuser -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
+CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' -iquote user -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
 CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
 MULTIARCH := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 LIBS     := -lbpf -lelf -lz

@@ -71,7 +71,7 @@ enum rec_string {
 #define STR_APP_MAX	    32
 #define STR_ROUTE_MAX	    128
 #define STR_EXCEPTION_MAX   64
-#define STR_TEXT_MAX	    1024 /* a power of two over the sum, so that BPF can mask */
+#define STR_TEXT_MAX	    672 /* their sum */
 
 struct rec_str {
 	__u16 offset; /* into text */
@@ -90,10 +90,10 @@ enum rec_request_flags {
 	REC_F_WRITES_CUT = 1 << 4,   /* given up on while writes were still going out */
 	REC_F_START_FAILED = 1 << 5, /* the marker's struct could not be read or was not sound */
 	REC_F_ID_REUSED = 1 << 6,    /* another request began with the same id or connection */
-	REC_F_DRAINING =
-		1 << 7, /* has ended, is kept for late writes (never in a finished record) */
-	REC_F_WRITE_SHORT =
-		1 << 8, /* the last write took less than it was given: more must follow */
+	/* Has ended, is kept for late writes; never in a finished record. */
+	REC_F_DRAINING = 1 << 7,
+	/* The last write took less than it was given: more must follow. */
+	REC_F_WRITE_SHORT = 1 << 8,
 };
 
 struct rec_request {

@@ -126,7 +126,7 @@ static __always_inline __u64 conn_of_start(struct process *p, struct thread *t,
 					   const struct wsgiscope_request *m)
 {
 	if (m->fd >= 0)
-		return conn_of_fd(m->fd, NULL);
+		return conn_of_fd(m->fd);
 	if (!(p->flags & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))) {
 		p->flags |= PROCESS_TOLD_FD_HIDDEN;
 		process_tell(REC_PROCESS_FD_HIDDEN);
@@ -233,7 +233,7 @@ request_find(struct thread *t, __u32 tgid, const struct wsgiscope_request *m, __
 			return r;
 	}
 	if (m->fd >= 0) {
-		*key = conn_of_fd(m->fd, NULL);
+		*key = conn_of_fd(m->fd);
 		r = *key ? request_at(*key, m->id, tgid) : NULL;
 		if (r)
 			return r;

@@ -162,10 +162,23 @@ __hidden void emit(void *record, __u32 size);
 /* A finished request: out to the ring, its size cut to the text that it uses. */
 __hidden void request_emit(struct rec_request *r);
 
+/* The open file behind a descriptor of the current task, or NULL. */
+__hidden struct file *file_of_fd(int fd);
+
 /*
- * The socket behind a descriptor of the current task: its inode number, which names a connection
- * as /proc/PID/fd does ("socket:[N]"), and its family (enum rec_family). 0: not a socket.
+ * The inode number of a socket's file, which names a connection as /proc/PID/fd does
+ * ("socket:[N]"). 0: not a socket.
  */
-__hidden __u64 conn_of_fd(int fd, __u32 *family);
+__hidden __u64 conn_of_file(struct file *file);
+
+/* enum rec_family of a socket's file. */
+__hidden __u32 family_of_file(struct file *file);
+
+static __always_inline __u64 conn_of_fd(int fd)
+{
+	struct file *file = file_of_fd(fd);
+
+	return file ? conn_of_file(file) : 0;
+}
 
 #endif

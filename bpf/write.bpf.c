@@ -42,26 +42,33 @@ struct user_mmsghdr {
 
 #define MESSAGES_MAX 16
 
+/* Traced calls under way on all CPUs: while there are none, no call's return is looked at. */
+static __u64 calls_open;
+
 static __always_inline int write_enter(enum write_kind kind, int fd, __u64 buffer, __u64 wanted)
 {
-	struct thread *t = thread_find();
+	__u32 tgid = current_tgid();
 	struct rec_request *r;
-	__u32 family;
+	struct thread *t;
+	struct file *file;
 	__u64 conn;
 
-	if (!t && !process_find(current_tgid()))
+	if (!process_find(tgid))
 		return 0;
-	conn = conn_of_fd(fd, &family);
+	file = file_of_fd(fd);
+	conn = file ? conn_of_file(file) : 0;
 	if (!conn)
 		return 0;
 	r = bpf_map_lookup_elem(&requests, &conn);
-	if (!r || r->h.tgid != current_tgid())
+	if (!r || r->h.tgid != tgid)
 		return 0;
-	if (!t)
-		t = thread_get();
+	t = thread_get();
 	if (!t)
 		return 0;
-	r->writes.family = family;
+	if (!r->writes.family)
+		r->writes.family = family_of_file(file);
+	if (!t->call.conn)
+		__sync_fetch_and_add(&calls_open, 1);
 	t->call.conn = conn;
 	t->call.buffer = buffer;
 	t->call.wanted = wanted;
@@ -91,41 +98,48 @@ static __always_inline __u64 write_data(const struct write_call *call)
 	return iov.base;
 }
 
-static __always_inline bool is_digit(char c)
+/* Three digits, or 0. */
+static __always_inline __u16 number_parse(const char *b)
 {
-	return c >= '0' && c <= '9';
+	__u16 number = 0;
+
+	for (int i = 0; i < 3; i++) {
+		if (b[i] < '0' || b[i] > '9')
+			return 0;
+		number = number * 10 + (b[i] - '0');
+	}
+	return number;
 }
 
-/* "HTTP/1.x NNN" or "Status: NNN" (CGI style); 0: neither. Interim answers (1xx) do not count. */
+#define HEAD_BYTES 14
+
+/*
+ * "HTTP/1.x NNN", or "Status: NNN" of the CGI kind; 0: neither, or an interim answer (1xx, and
+ * what mod_wsgi's daemon says before the application runs: "Status: 200 Continue"). The same
+ * daemon asks Apache for a 500 by "Status: 200 Error".
+ */
 static __always_inline __u16 status_parse(const char *b)
 {
-	int at;
-	__u16 status;
+	__u16 status = 0;
 
 	if (b[0] == 'H' && b[1] == 'T' && b[2] == 'T' && b[3] == 'P' && b[4] == '/' && b[8] == ' ')
-		at = 9;
+		status = number_parse(b + 9);
 	else if (b[0] == 'S' && b[1] == 't' && b[2] == 'a' && b[3] == 't' && b[6] == ':')
-		at = 8;
-	else
+		status = number_parse(b + 8);
+	if (b[0] == 'S' && status == 200 && b[12] == 'C' && b[13] == 'o')
 		return 0;
-	if (at == 9) {
-		if (!is_digit(b[9]) || !is_digit(b[10]) || !is_digit(b[11]))
-			return 0;
-		status = (b[9] - '0') * 100 + (b[10] - '0') * 10 + (b[11] - '0');
-	} else {
-		if (!is_digit(b[8]) || !is_digit(b[9]) || !is_digit(b[10]))
-			return 0;
-		status = (b[8] - '0') * 100 + (b[9] - '0') * 10 + (b[10] - '0');
-	}
+	if (b[0] == 'S' && status == 200 && b[12] == 'E' && b[13] == 'r')
+		return 500;
 	return status >= 200 ? status : 0;
 }
 
-static __always_inline void wire_status_read(struct rec_request *r, const struct write_call *call)
+static __always_inline void wire_status_read(struct rec_request *r, const struct write_call *call,
+					     __u64 written)
 {
-	char head[16] = {};
+	char head[HEAD_BYTES] = {};
 	__u64 data = write_data(call);
 
-	if (data && !bpf_probe_read_user(head, 12, (const void *)data))
+	if (data && written >= HEAD_BYTES && !bpf_probe_read_user(head, HEAD_BYTES, (void *)data))
 		r->writes.wire_status = status_parse(head);
 }
 
@@ -154,10 +168,12 @@ static __always_inline void write_add(struct rec_request *r, const struct write_
 	__sync_fetch_and_add(&r->writes.time_ns, now - call->enter_ns);
 	r->writes.last_ns = now;
 	if (ret < 0) {
-		if (ret == -EAGAIN)
+		if (ret == -EAGAIN) {
 			r->flags |= REC_F_WRITE_SHORT;
-		else if (ret != -EINTR && ret > -4096)
+		} else if (ret != -EINTR && ret > -4096) {
+			r->flags &= ~REC_F_WRITE_SHORT; /* nothing more will go out */
 			r->writes.error = -ret;
+		}
 		return;
 	}
 	if (call->kind == WRITE_MESSAGES)
@@ -171,7 +187,7 @@ static __always_inline void write_add(struct rec_request *r, const struct write_
 	/* The head may come in pieces or behind an interim answer: look again until it is seen,
 	 * while the writes are still few. */
 	if (!r->writes.wire_status && r->writes.calls <= 4)
-		wire_status_read(r, call);
+		wire_status_read(r, call, bytes);
 	if (!r->writes.first_ns)
 		r->writes.first_ns = now;
 	__sync_fetch_and_add(&r->writes.bytes, bytes);
@@ -179,14 +195,18 @@ static __always_inline void write_add(struct rec_request *r, const struct write_
 
 static __always_inline int write_exit(long ret)
 {
-	struct thread *t = thread_find();
 	struct rec_request *r;
+	struct thread *t;
 	__u64 conn;
 
+	if (!calls_open)
+		return 0;
+	t = thread_find();
 	if (!t || !t->call.conn)
 		return 0;
 	conn = t->call.conn;
 	t->call.conn = 0;
+	__sync_fetch_and_add(&calls_open, -1);
 	r = bpf_map_lookup_elem(&requests, &conn);
 	if (!r)
 		return 0;
@@ -221,18 +241,16 @@ WRITE_CALL(splice, WRITE_FILE, ctx->args[2], 0, 0)
  */
 static __always_inline int read_enter(int fd)
 {
-	struct thread *t = thread_find();
-	struct process *p;
+	struct process *p = process_find(current_tgid());
+	struct thread *t;
 	__u64 conn;
 
-	p = process_find(current_tgid());
 	if (!p || !(p->flags & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN)))
 		return 0;
-	conn = conn_of_fd(fd, NULL);
+	conn = conn_of_fd(fd);
 	if (!conn)
 		return 0;
-	if (!t)
-		t = thread_get();
+	t = thread_get();
 	if (t)
 		t->read_conn = conn;
 	return 0;
