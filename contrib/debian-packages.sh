@@ -1,0 +1,149 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Installs the Debian packages that a purpose needs and that are missing; says which. Knows Debian
+# 12 and 13. Starts no service, removes nothing, touches nothing when nothing is missing.
+#
+#   contrib/debian-packages.sh [-n] build|demo|test|bench|all
+#
+# -n only says what is missing (exit 1 if anything is). A name with | in it is a choice: any
+# installed one will do, else the first that this release has.
+set -eu
+
+BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev python3 python3-dev'
+DEMO='gunicorn python3-flask'
+SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
+	libapache2-mod-wsgi-py3'
+FRAMEWORKS='python3-flask python3-django python3-bottle'
+WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
+TOOLS='python3-pytest libcmocka-dev clang-format llvm
+	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
+	util-linux'
+BENCH='python3-wrapt python3-prometheus-client util-linux'
+
+say()
+{
+	printf 'packages: %s\n' "$*" >&2
+}
+
+usage()
+{
+	say "usage: $0 [-n] build|demo|test|bench|all"
+	exit 2
+}
+
+wanted()
+{
+	case "$1" in
+	build) echo $BUILD ;;
+	demo) echo $BUILD $DEMO ;;
+	test) echo $BUILD $SERVERS $FRAMEWORKS $WHEEL $TOOLS $BENCH ;;
+	bench) echo $BUILD $BENCH ;;
+	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $WHEEL $TOOLS $BENCH ;;
+	*) usage ;;
+	esac
+}
+
+installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# The names, of those given, of which no choice is installed; each once.
+missing()
+{
+	for name in "$@"; do
+		found=
+		for choice in $(echo "$name" | tr '|' ' '); do
+			if installed "$choice"; then
+				found=yes
+			fi
+		done
+		[ -n "$found" ] || echo "$name"
+	done | sort -u
+}
+
+# The first of name's choices that this release has; name's first choice if it has none, so that
+# apt names what is wrong.
+available()
+{
+	for choice in $(echo "$1" | tr '|' ' '); do
+		if [ -n "$(apt-cache madison "$choice" 2>/dev/null)" ]; then
+			echo "$choice"
+			return
+		fi
+	done
+	echo "${1%%|*}"
+}
+
+# Debian starts a service as its package is installed, unless this file says no. An existing one
+# is the administrator's: it stays.
+POLICY=/usr/sbin/policy-rc.d
+policy_made=
+
+policy_remove()
+{
+	[ -z "$policy_made" ] || rm -f "$POLICY"
+	policy_made=
+}
+
+policy_make()
+{
+	[ ! -e "$POLICY" ] || return 0
+	trap policy_remove EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	policy_made=yes
+	printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+	chmod 0755 "$POLICY"
+}
+
+only_say=
+if [ "${1:-}" = -n ]; then
+	only_say=yes
+	shift
+fi
+[ $# -eq 1 ] || usage
+want=$(wanted "$1") || exit 2
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+	say "this is not Debian: make sure of these, by the names that your system has: $want"
+	exit 0
+fi
+
+lack=$(missing $want)
+if [ -z "$lack" ]; then
+	exit 0
+fi
+if [ -n "$only_say" ]; then
+	say "missing:" $lack
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	say "missing:" $lack
+	say "run as root: sudo $0 $1"
+	exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+say "apt-get update"
+if ! apt-get -qq update; then
+	say "apt-get update failed: look at /etc/apt/sources.list and the network"
+	exit 1
+fi
+install=
+for name in $lack; do
+	install="$install $(available "$name")"
+done
+say "apt-get install:$install"
+policy_make
+if ! apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install $install >&2; then
+	say "apt-get could not install:$install"
+	exit 1
+fi
+lack=$(missing $want)
+if [ -n "$lack" ]; then
+	say "still missing:" $lack
+	exit 1
+fi
+say "installed:$install"

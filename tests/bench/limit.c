@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * limit [-u] MARKER: attaches the empty programs of limit.bpf.c to the marks of the file MARKER
+ * and to the system calls that the tracer watches; says "limit: attached to MARKER"; ends at
+ * SIGTERM or SIGINT. The marks are armed in the whole file, which is the cheapest way.
+ *
+ * Without -u no semaphore is raised: the marker stays asleep, and the benchmark calls the marks
+ * itself. With -u the marks are found by their USDT notes and the semaphores are raised, as any
+ * USDT tool does it: the marker counts, and no one listens.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+
+#include "limit.skel.h"
+
+#define LINKS_MAX 32
+
+static const char *const marks[] = {"wsgiscope_request_start", "wsgiscope_request_end"};
+static const char *const notes[] = {"request_start", "request_end"};
+static const char *const syscalls[] = {"write",	   "writev",	 "sendto", "sendmsg",
+				       "sendmmsg", "sendfile64", "splice"};
+
+struct links {
+	struct bpf_link *link[LINKS_MAX];
+	int n;
+};
+
+static int link_add(struct links *links, struct bpf_link *link, const char *what)
+{
+	if (!link) {
+		int err = -errno;
+
+		fprintf(stderr, "limit: attaching to %s: %s\n", what, strerror(-err));
+		return err;
+	}
+	links->link[links->n++] = link;
+	return 0;
+}
+
+static int marks_attach(struct links *links, struct limit *skel, const char *file)
+{
+	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .func_name = marks[i]);
+		struct bpf_link *link;
+		int err;
+
+		link = bpf_program__attach_uprobe_opts(skel->progs.mark_empty, -1, file, 0, &opts);
+		err = link_add(links, link, marks[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int notes_attach(struct links *links, struct limit *skel, const char *file)
+{
+	for (size_t i = 0; i < sizeof(notes) / sizeof(*notes); i++) {
+		struct bpf_link *link;
+		int err;
+
+		link = bpf_program__attach_usdt(skel->progs.usdt_empty, -1, file, "wsgiscope",
+						notes[i], NULL);
+		err = link_add(links, link, notes[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int syscalls_attach(struct links *links, struct limit *skel)
+{
+	static const char *const ends[] = {"sys_enter_", "sys_exit_"};
+
+	for (size_t i = 0; i < 2 * sizeof(syscalls) / sizeof(*syscalls); i++) {
+		struct bpf_link *link;
+		char name[64];
+		int err;
+
+		snprintf(name, sizeof(name), "%s%s", ends[i % 2], syscalls[i / 2]);
+		link = bpf_program__attach_tracepoint(skel->progs.syscall_empty, "syscalls", name);
+		err = link_add(links, link, name);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Until someone ends it. The signals are blocked already. */
+static void wait_end(const sigset_t *end, const char *file)
+{
+	int sig;
+
+	fprintf(stderr, "limit: attached to %s\n", file);
+	sigwait(end, &sig);
+}
+
+int main(int argc, char **argv)
+{
+	bool by_notes = argc == 3 && !strcmp(argv[1], "-u");
+	const char *file = argv[argc - 1];
+	struct links links = {0};
+	struct limit *skel;
+	sigset_t end;
+	int err;
+
+	if (argc != 2 && !by_notes) {
+		fprintf(stderr, "usage: limit [-u] MARKER\n");
+		return 2;
+	}
+	sigemptyset(&end);
+	sigaddset(&end, SIGINT);
+	sigaddset(&end, SIGTERM);
+	sigprocmask(SIG_BLOCK, &end, NULL);
+	skel = limit__open_and_load();
+	if (!skel) {
+		fprintf(stderr, "limit: loading the empty programs: %s\n", strerror(errno));
+		return 1;
+	}
+	err = by_notes ? notes_attach(&links, skel, file) : marks_attach(&links, skel, file);
+	if (!err)
+		err = syscalls_attach(&links, skel);
+	if (!err)
+		wait_end(&end, file);
+	while (links.n)
+		bpf_link__destroy(links.link[--links.n]);
+	limit__destroy(skel);
+	return err ? 1 : 0;
+}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The rules of the demo, the benchmark, the style check and Debian's packages. Included by
+# tests.mk. What installs packages builds in a second make, so that it sees what has come.
+
+.PHONY: bench-build nop5-experiment
+
+define need-root
+	$(Q)[ $$(id -u) -eq 0 ] || \
+		{ echo '$@: attaching needs root: run sudo make $@' >&2; exit 1; }
+endef
+
+deps: ## install the Debian packages that build and tests need
+	$(Q)contrib/debian-packages.sh test
+
+style: ## the hard limits of the style
+	$(Q)tests/style.sh
+
+demo: ## a live gunicorn, traced (root; under a minute)
+	$(need-root)
+	$(Q)contrib/debian-packages.sh demo
+	$(Q)+$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/demo/demo.py $(O)
+
+# --- bench --------------------------------------------------------------------------------------
+
+BENCH_O   := $(O)/tests/bench
+BENCH_EXT  = $(BENCH_O)/_bench$(PY_SUFFIX)
+BENCH_SRC := $(wildcard tests/bench/ext_*.c)
+BENCH_BPF := limit nop5_fork
+
+bench: ## overhead, as numbers and ratios (root; BENCH_ROUNDS, BENCH_SECONDS shorten it)
+	$(need-root)
+	$(Q)contrib/debian-packages.sh bench
+	$(Q)+$(MAKE) --no-print-directory all bench-build
+	$(Q)$(PYTHON) tests/bench/bench.py $(O)
+
+nop5-experiment: ## why our marks begin with a one-byte nop (root)
+	$(Q)+$(MAKE) --no-print-directory $(BENCH_O)/nop5_fork
+	$(Q)$(BENCH_O)/nop5_fork
+
+bench-build: $(BENCH_EXT) $(BENCH_BPF:%=$(BENCH_O)/%)
+
+$(BENCH_EXT): $(BENCH_SRC) tests/bench/ext.h python-shim/marks.h
+	$(call say,BENCH,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 $(WARN) -O2 -g -fPIC -shared -Ipython-shim \
+		-I$(PY_INCLUDE) $(BENCH_SRC) -o $@
+
+$(BENCH_O)/%.bpf.o: tests/bench/%.bpf.c bpf/vmlinux.h
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Ibpf \
+		-idirafter $(MULTIARCH) -Wall $(if $(WERROR),-Werror) -c $< -o $@
+
+$(BENCH_O)/%.skel.h: $(BENCH_O)/%.bpf.o
+	$(call say,GEN-SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
+
+$(BENCH_O)/%: tests/bench/%.c $(BENCH_O)/%.skel.h
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(BENCH_O) $< $(LIBS) -o $@
