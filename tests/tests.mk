@@ -1,4 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The tests, one fragment a kind.
+# The tests, one fragment a kind, and the two ways to run them: `check` needs no root, `test` is
+# everything. What installs packages builds in a second make, so that it sees what has come.
 
 include $(wildcard tests/tests-*.mk)
+
+.PHONY: shim e2e
+
+PYTEST := $(PYTHON) -m pytest -q -p no:cacheprovider
+
+shim: python ## the marker's own tests, for $(PYTHON) (no root)
+	$(Q)PYTHONPATH=$(abspath $(O))/python O=$(abspath $(O)) $(PYTEST) tests/shim
+
+e2e: all ## real servers, traced (root)
+	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python $(PYTEST) tests/e2e
+
+check: all style unit golden fuzz-smoke shim ## every test that needs no root
+
+test: ## installs what is missing, builds, runs every test (root)
+	$(Q)contrib/debian-packages.sh test
+	$(Q)+$(MAKE) --no-print-directory check
+	$(Q)+$(MAKE) --no-print-directory e2e

@@ -125,7 +125,7 @@ static int process_follow(struct follow *follow, const struct worker *worker)
 	int err;
 
 	if (process)
-		return 0;
+		return followed_update(follow, process, worker);
 	process = followed_add(follow, worker->pid, worker->parent);
 	if (!process)
 		return -ENOMEM;
@@ -188,13 +188,22 @@ static int tree_follow(struct follow *follow, bool *python, bool *pypy, bool *ma
 	return count < 0 ? count : err;
 }
 
-/* Twice: what was forked while the first pass armed its parent is found by the second. */
+/* A server that has just been started is still importing its application. */
+#define MARKER_WAIT_PASSES 40
+#define MARKER_WAIT_NS	   (50 * MS)
+
+/* Twice at least: what was forked while the first pass armed its parent is found by the second. */
 static int root_follow(struct follow *follow)
 {
+	const struct timespec pause = {.tv_nsec = MARKER_WAIT_NS};
 	bool python = false, pypy = false, marker = false;
-	int err = 0;
+	int err = tree_follow(follow, &python, &pypy, &marker);
 
-	for (int pass = 0; pass < 2 && !err; pass++)
+	for (int pass = 0; pass < MARKER_WAIT_PASSES && !err && python && !marker; pass++) {
+		nanosleep(&pause, NULL);
+		err = tree_follow(follow, &python, &pypy, &marker);
+	}
+	if (!err)
 		err = tree_follow(follow, &python, &pypy, &marker);
 	if (err == -ESRCH)
 		log_error("no process has the PID %d: `wsgiscope ps` lists the WSGI workers",

@@ -46,6 +46,7 @@ enum request_note {
 	NOTE_NESTED = 1 << 9,	       /* a further mark() lies inside; counted once */
 	NOTE_NO_START = 1 << 10,       /* seen from its end only */
 	NOTE_CLOSED_EARLY = 1 << 11,   /* closed before its end, by the server */
+	NOTE_ID_REUSED = 1 << 12,      /* another took its id or connection: its end was not seen */
 };
 
 /* Bytes as the worker had them (a PEP 3333 string taken back to bytes; others as UTF-8). Not

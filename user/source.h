@@ -45,11 +45,14 @@ int source_ring_open(const struct config *config, struct source **out);
 int source_file_open(const char *path, struct source **out);
 
 /*
- * Writing one: a header, then each record as it came. recording_write() checks the record's
- * framing. Errors (a full disk) are -errno, the file is cut back to the last whole record.
+ * Writing one: a header, then each record as it came. It is created before anything is attached,
+ * and begun (an older one is emptied) once there is something to write; never begun, closing leaves
+ * no new file behind. recording_write() checks the record's framing. Errors (a full disk) are
+ * -errno, the file is cut back to the last whole record.
  */
 struct recording;
-int recording_create(const char *path, const struct source_clock *clock, struct recording **out);
+int recording_create(const char *path, struct recording **out);
+int recording_begin(struct recording *recording, const struct source_clock *clock);
 int recording_write(struct recording *recording, const void *record, size_t bytes);
 int recording_flush(struct recording *recording); /* what was written so far is in the file */
 int recording_close(struct recording *recording); /* flushes; NULL is fine */

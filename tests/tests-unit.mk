@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Unit, golden and fuzz tests of the pipeline and the command line. Included by tests.mk. They need
+# neither root nor libbpf: what is linked here attaches nothing. All with sanitizers.
+
+.PHONY: unit unit-docs golden golden-update golden-binary fuzz-smoke fuzz fuzz-pipeline
+
+SAN_O      := $(O)/san
+SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+
+# The pipeline, from the recording to the sinks, and the command line.
+PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c escape.c filter.c \
+	histogram.c log.c loop.c nearest.c options.c output.c path_group.c pipeline.c queue_time.c \
+	recording.c source_file.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
+	sinks/words.c)
+PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
+
+UNIT_TESTS := assemble block_store decode escape filter histogram log loop nearest options \
+	output path_group pipeline queue_time recording summary worker_table
+UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
+
+$(SAN_O)/%.o: %.c
+	$(call say,CC-SAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/golden $(SAN_CFLAGS) -MMD -MP -c $< -o $@
+
+$(UNIT_BIN): $(SAN_O)/tests/unit/test_%: $(SAN_O)/tests/unit/test_%.o \
+		$(SAN_O)/tests/golden/record_make.o $(PURE_OBJ)
+	$(call say,LINK-SAN,$@)
+	$(Q)$(CC) $(SAN_CFLAGS) $^ -lcmocka -o $@
+
+unit: $(UNIT_BIN) unit-docs ## unit tests (no root)
+	$(Q)set -e; for test in $(UNIT_BIN); do \
+		$$test >$$test.log 2>&1 || { cat $$test.log >&2; exit 1; }; \
+	done; echo 'unit: $(words $(UNIT_BIN)) programs passed'
+
+# --help, the man page and the completion say the same.
+unit-docs: $(O)/wsgiscope
+	$(Q)tests/unit/check_docs.py $< man/wsgiscope.8 contrib/wsgiscope.bash-completion
+
+# --- golden: recording -> expected text and JSON ------------------------------------------------
+
+GOLDEN_O := $(SAN_O)/tests/golden
+
+$(GOLDEN_O)/make_recording: $(GOLDEN_O)/make_recording.o $(GOLDEN_O)/record_make.o \
+		$(SAN_O)/user/recording.o
+	$(call say,LINK-SAN,$@)
+	$(Q)$(CC) $(SAN_CFLAGS) $^ -o $@
+
+$(GOLDEN_O)/replay: $(GOLDEN_O)/replay_main.o $(PURE_OBJ)
+	$(call say,LINK-SAN,$@)
+	$(Q)$(CC) $(SAN_CFLAGS) $^ -o $@
+
+$(GOLDEN_O)/recordings/.made: $(GOLDEN_O)/make_recording
+	@rm -rf $(@D) && mkdir -p $(@D)
+	$(Q)$< $(@D)
+	@touch $@
+
+golden: golden-binary ## recordings against what they must show (no root)
+golden: $(GOLDEN_O)/replay $(GOLDEN_O)/recordings/.made
+	$(Q)tests/golden/run.sh $(GOLDEN_O)/recordings $(GOLDEN_O)/replay replay
+
+golden-binary: $(O)/wsgiscope $(GOLDEN_O)/recordings/.made
+	$(Q)tests/golden/run.sh $(GOLDEN_O)/recordings $(O)/wsgiscope replay
+
+golden-update: $(GOLDEN_O)/replay $(GOLDEN_O)/recordings/.made ## what they show now becomes it
+	$(Q)UPDATE=1 tests/golden/run.sh $(GOLDEN_O)/recordings $(GOLDEN_O)/replay replay
+
+# --- fuzz: libFuzzer is clang's -----------------------------------------------------------------
+
+FUZZ_O       := $(O)/fuzz
+FUZZ_SECONDS ?= 300
+FUZZ_CFLAGS  := -std=gnu11 $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=undefined
+FUZZ_PIPELINE := fuzz_decode fuzz_recording
+
+$(FUZZ_PIPELINE:%=$(FUZZ_O)/%): $(FUZZ_O)/%: tests/fuzz/%.c $(PURE_SRC) $(wildcard user/*.h bpf/*.h)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(FUZZ_CFLAGS) $< $(PURE_SRC) -o $@
+
+# Whole recordings are the seeds of one, single records those of the other.
+$(FUZZ_O)/corpus/.made: $(GOLDEN_O)/recordings/.made tests/fuzz/seeds.py
+	@mkdir -p $(@D)/fuzz_decode $(@D)/fuzz_recording
+	$(Q)$(PYTHON) tests/fuzz/seeds.py $(<D) $(@D)
+	@touch $@
+
+define fuzz-run
+	$(Q)set -e; for fuzzer in $(FUZZ_PIPELINE); do \
+		echo "fuzz: $$fuzzer for $(1) s"; \
+		$(FUZZ_O)/$$fuzzer -max_total_time=$(1) -max_len=8192 -timeout=10 \
+			-rss_limit_mb=1024 -artifact_prefix=$(FUZZ_O)/$$fuzzer- \
+			$(FUZZ_O)/corpus/$$fuzzer \
+			>$(FUZZ_O)/$$fuzzer.log 2>&1 || \
+			{ tail -n 40 $(FUZZ_O)/$$fuzzer.log >&2; exit 1; }; \
+		tail -n 1 $(FUZZ_O)/$$fuzzer.log; \
+	done
+endef
+
+fuzz-smoke: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made ## each fuzz target for 20 s
+	$(call fuzz-run,20)
+
+fuzz: fuzz-pipeline ## each fuzz target for FUZZ_SECONDS (300)
+fuzz-pipeline: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made
+	$(call fuzz-run,$(FUZZ_SECONDS))
+
+-include $(PURE_OBJ:.o=.d) $(UNIT_BIN:%=%.d) $(wildcard $(GOLDEN_O)/*.d)

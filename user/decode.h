@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bytes to checked events. The last place that knows abi.h and marks.h: what is behind it can rely
+ * on every size, kind and offset here, but not on what the numbers say, for a worker can lie.
+ */
+#ifndef WSGISCOPE_DECODE_H
+#define WSGISCOPE_DECODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "request.h"
+
+enum event_kind {
+	EVENT_IS_REQUEST,
+	EVENT_IS_BLOCK,
+	EVENT_IS_PROCESS,
+	EVENT_IS_WORKER,
+	EVENT_IS_COUNTERS,
+};
+
+/* A string of a request: bytes as PEP 3333 had them, else UTF-8. May hold anything. */
+struct event_text {
+	struct request_text text; /* borrowed from the event */
+	bool cut;		  /* longer in the worker than what was kept */
+	bool failed;		  /* the worker's memory could not be read */
+};
+
+/* All texts of a request, each character of every kept byte at its widest in UTF-8. */
+#define EVENT_TEXT_BYTES 1536
+
+struct event_writes {
+	uint64_t calls, bytes, time_ns;
+	uint64_t first_ns;   /* CLOCK_MONOTONIC when the first one returned, 0: none */
+	unsigned int status; /* said by the first bytes, 0: not seen */
+	int error;	     /* errno of the last failed one, 0: none */
+	enum request_family family;
+};
+
+struct event_request {
+	uint64_t id;
+	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC, as the worker said; end 0: not known */
+	uint64_t output_ns, blocks, bytes;
+	unsigned int status; /* 0: start_response was not called */
+	/* What the marker saw. */
+	bool raised_call, raised_iter, raised_close;
+	bool exhausted, closed, unclosed;
+	bool is_bytes, is_str, is_file_wrapper, used_write;
+	bool blocks_unseen, end_inferred, nested;
+	/* What the kernel side says of its own record. */
+	bool no_start, no_end, conn_unknown, writes_cut, start_failed, id_reused;
+	struct event_writes writes;
+	struct event_text method, script, path, queue, traceparent, app, route, exception;
+	char storage[EVENT_TEXT_BYTES]; /* the texts' bytes */
+};
+
+struct event_block {
+	uint64_t id, index, bytes, app_ns, output_ns;
+};
+
+enum event_process_what {
+	PROCESS_FORKED,
+	PROCESS_EXECED,
+	PROCESS_EXITED,
+	PROCESS_NOTED, /* something that only the source acts on */
+};
+
+struct event_process {
+	enum event_process_what what;
+	uint32_t other; /* the child, of PROCESS_FORKED */
+};
+
+#define EVENT_SERVER_BYTES 16
+
+struct event_worker {
+	uint32_t parent;
+	uint32_t python;		 /* PY_VERSION_HEX, 0: not known */
+	char server[EVENT_SERVER_BYTES]; /* of A-Z a-z 0-9 _ - . only, terminated; "": not known */
+};
+
+#define EVENT_COUNTS_MAX 24
+
+/* So far; both end with name NULL. */
+struct event_counters {
+	struct request_count events[EVENT_COUNTS_MAX];
+	struct request_count losses[EVENT_COUNTS_MAX];
+};
+
+struct event {
+	enum event_kind kind;
+	uint32_t pid, tid;
+	uint64_t time_ns; /* CLOCK_MONOTONIC when the record was made */
+	union {
+		struct event_request request;
+		struct event_block block;
+		struct event_process process;
+		struct event_worker worker;
+		struct event_counters counters;
+	};
+};
+
+/*
+ * Checks a raw record of so many bytes and fills *out, which owns all that it points at and must
+ * not be moved while it is in use. The record may lie at any address.
+ * 0; -EBADMSG: makes no sense; -EPROTONOSUPPORT: of a kind or version not known here.
+ */
+int decode_record(const void *record, size_t bytes, struct event *out);
+
+/* The loss that a record which could not be decoded counts as, as it is named in losses. */
+const char *decode_stream_loss(void);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns the groups: a hash of at most SUMMARY_GROUPS_MAX names, each with its sums and a
+ * distribution of application times. Only what was seen is added: a mean is over those.
+ */
+#include "summary.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "escape.h"
+#include "histogram.h"
+#include "request.h"
+
+#define SLOTS	   4096 /* a power of two, over twice the groups */
+#define ROWS_SHOWN 40
+
+/* A sum over the requests where the value was seen. */
+struct seen_sum {
+	double sum;
+	uint64_t seen;
+};
+
+struct group {
+	char *name; /* owned; NULL: "other" */
+	size_t name_bytes;
+	uint64_t requests, not_ok;
+	struct histogram application_ns;
+	struct seen_sum output_ns, blocks, bytes, write_calls;
+};
+
+struct summary {
+	struct group *slots[SLOTS]; /* owned; NULL: free */
+	struct group *other;
+	unsigned int count; /* in slots */
+};
+
+struct summary *summary_new(void)
+{
+	return calloc(1, sizeof(struct summary));
+}
+
+static void group_free(struct group *group)
+{
+	if (group)
+		free(group->name);
+	free(group);
+}
+
+void summary_free(struct summary *summary)
+{
+	if (!summary)
+		return;
+	for (unsigned int i = 0; i < SLOTS; i++)
+		group_free(summary->slots[i]);
+	group_free(summary->other);
+	free(summary);
+}
+
+/* FNV-1a. Who chooses paths to collide gains little: the table holds 2000. */
+static unsigned int name_hash(struct request_text name)
+{
+	uint32_t hash = 2166136261U;
+
+	for (size_t i = 0; i < name.bytes; i++)
+		hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619U;
+	return hash ^ hash >> 16;
+}
+
+static bool group_is(const struct group *group, struct request_text name)
+{
+	return group->name_bytes == name.bytes && !memcmp(group->name, name.ptr, name.bytes);
+}
+
+static struct group *group_new(struct request_text name)
+{
+	struct group *group = calloc(1, sizeof(*group));
+
+	if (!group || !name.ptr)
+		return group;
+	group->name = malloc(name.bytes + 1);
+	if (!group->name) {
+		free(group);
+		return NULL;
+	}
+	memcpy(group->name, name.ptr, name.bytes);
+	group->name_bytes = name.bytes;
+	return group;
+}
+
+/* The group of a name, made where there is room, else "other"; NULL: no memory. */
+static struct group *group_get(struct summary *summary, struct request_text name)
+{
+	unsigned int slot = name_hash(name) & (SLOTS - 1);
+
+	while (summary->slots[slot] && !group_is(summary->slots[slot], name))
+		slot = (slot + 1) & (SLOTS - 1);
+	if (summary->slots[slot])
+		return summary->slots[slot];
+	if (summary->count < SUMMARY_GROUPS_MAX) {
+		summary->slots[slot] = group_new(name);
+		summary->count += summary->slots[slot] != NULL;
+		return summary->slots[slot];
+	}
+	if (!summary->other)
+		summary->other = group_new((struct request_text){NULL, 0});
+	return summary->other;
+}
+
+static void seen_add(struct seen_sum *sum, int64_t value)
+{
+	if (value == REQUEST_UNSEEN)
+		return;
+	sum->sum += (double)value;
+	sum->seen++;
+}
+
+int summary_add(struct summary *summary, const struct request *request)
+{
+	struct request_text name = request->route.ptr ? request->route : request->path_group;
+	struct group *group;
+
+	if (!name.ptr)
+		name = (struct request_text){"-", 1};
+	group = group_get(summary, name);
+	if (!group)
+		return -ENOMEM;
+	group->requests++;
+	group->not_ok += request->outcome != OUTCOME_OK;
+	if (request->application_ns != REQUEST_UNSEEN)
+		histogram_add(&group->application_ns, request->application_ns);
+	seen_add(&group->output_ns, request->output_ns);
+	seen_add(&group->blocks, request->blocks);
+	seen_add(&group->bytes, request->bytes);
+	seen_add(&group->write_calls, request->write_calls);
+	return 0;
+}
+
+static int group_compare(const void *a, const void *b)
+{
+	const struct group *first = *(struct group *const *)a, *second = *(struct group *const *)b;
+	double difference = second->application_ns.sum - first->application_ns.sum;
+	size_t bytes =
+		first->name_bytes < second->name_bytes ? first->name_bytes : second->name_bytes;
+	int order;
+
+	if (difference != 0)
+		return difference > 0 ? 1 : -1;
+	order = memcmp(first->name, second->name, bytes);
+	return order ? order
+		     : (first->name_bytes > second->name_bytes) -
+			       (first->name_bytes < second->name_bytes);
+}
+
+static void ms_print(FILE *out, int width, bool seen, double ns)
+{
+	if (seen)
+		fprintf(out, " %*.3f", width, ns / 1e6);
+	else
+		fprintf(out, " %*s", width, "-");
+}
+
+static void sum_print(FILE *out, int width, const struct seen_sum *sum)
+{
+	if (sum->seen)
+		fprintf(out, " %*.0f", width, sum->sum);
+	else
+		fprintf(out, " %*s", width, "-");
+}
+
+static void group_print(const struct group *group, FILE *out)
+{
+	static const double fractions[] = {0.5, 0.95, 1.0};
+	const struct histogram *times = &group->application_ns;
+	const struct seen_sum *output = &group->output_ns;
+
+	fprintf(out, "%8" PRIu64 " %6" PRIu64, group->requests, group->not_ok);
+	ms_print(out, 9, times->count, histogram_mean(times));
+	for (size_t i = 0; i < sizeof(fractions) / sizeof(fractions[0]); i++)
+		ms_print(out, 9, times->count, (double)histogram_percentile(times, fractions[i]));
+	ms_print(out, 9, output->seen, output->seen ? output->sum / (double)output->seen : 0);
+	sum_print(out, 8, &group->blocks);
+	sum_print(out, 11, &group->bytes);
+	sum_print(out, 8, &group->write_calls);
+	fputs("  ", out);
+	if (group->name)
+		escape_text(out, group->name, group->name_bytes);
+	else
+		fprintf(out, "(other: past %d groups)", SUMMARY_GROUPS_MAX);
+	fputc('\n', out);
+}
+
+void summary_print(struct summary *summary, FILE *out)
+{
+	unsigned int used = 0;
+
+	if (!summary->count)
+		return;
+	fprintf(out, "\n%8s %6s %9s %9s %9s %9s %9s %8s %11s %8s  %s\n", "COUNT", "NOT_OK",
+		"APP_MEAN", "APP_P50", "APP_P95", "APP_MAX", "OUT_MEAN", "BLOCKS", "BYTES",
+		"WRITES", "ROUTE OR PATH GROUP");
+	/* The hash is not needed any more: pack and sort it in its place. */
+	for (unsigned int i = 0; i < SLOTS; i++) {
+		struct group *group = summary->slots[i];
+
+		summary->slots[i] = NULL;
+		if (group)
+			summary->slots[used++] = group;
+	}
+	qsort(summary->slots, used, sizeof(summary->slots[0]), group_compare);
+	for (unsigned int i = 0; i < used && i < ROWS_SHOWN; i++)
+		group_print(summary->slots[i], out);
+	if (used > ROWS_SHOWN)
+		fprintf(out, "%8s and %u groups more, of less application time\n", "...",
+			used - ROWS_SHOWN);
+	if (summary->other)
+		group_print(summary->other, out);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The names that outputs share: outcomes, socket families, notes, losses. Static strings.
+ */
+#ifndef WSGISCOPE_SINKS_WORDS_H
+#define WSGISCOPE_SINKS_WORDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "request.h"
+
+const char *outcome_name(enum request_outcome outcome);
+const char *family_name(enum request_family family); /* NULL: not seen */
+const char *mode_name(enum request_mode mode);
+
+struct note_words {
+	uint32_t bit;	  /* enum request_note */
+	const char *name; /* in JSON, stable */
+	const char *text; /* for people */
+};
+
+/* All notes in the order of their bits; ends with bit 0. */
+extern const struct note_words note_words[];
+
+/* What a loss of this name means and what to do; "" for a name not known here. */
+const char *loss_advice(const char *name);
+
+/* The totals as lines, each with prefix before and a newline after it. */
+void totals_print(FILE *out, const char *prefix, const struct request_totals *totals);
+
+#endif
