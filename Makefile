@@ -23,7 +23,8 @@ endif
 
 ARCH     := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 WARN     := -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
-CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' -iquote user -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
+CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' \
+	-iquote user -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
 CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
 MULTIARCH := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 LIBS     := -lbpf -lelf -lz
@@ -48,8 +49,9 @@ help: ## this list
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Ibpf -Ipython-shim -idirafter $(MULTIARCH) \
-		-Wall -Wno-missing-declarations $(if $(WERROR),-Werror) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
+		-Ibpf -Ipython-shim -idirafter $(MULTIARCH) -Wall -Wno-missing-declarations \
+		$(if $(WERROR),-Werror) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
 $(O)/wsgiscope.bpf.o: $(BPF_OBJ)
 	$(call say,GEN-OBJ,$@)
@@ -83,8 +85,9 @@ python: $(O)/python/.built-$(subst /,_,$(PYTHON)) ## the marker package under bu
 $(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shim/wsgiscope/*)
 	$(call say,MARKER,$(PYPKG))
 	@mkdir -p $(PYPKG)
-	$(Q)cp python-shim/wsgiscope/*.py python-shim/wsgiscope/*.pyi python-shim/wsgiscope/py.typed $(PYPKG)/
-	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) -Ipython-shim -I$(PY_INCLUDE) \
+	$(Q)cd python-shim/wsgiscope && cp *.py *.pyi py.typed $(abspath $(PYPKG))/
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) \
+		-Ipython-shim -I$(PY_INCLUDE) \
 		python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
 	@touch $@
 
@@ -95,7 +98,8 @@ include tests/tests.mk
 install: $(O)/wsgiscope ## binary, man page, completion (DESTDIR, PREFIX)
 	install -D -m 0755 $(O)/wsgiscope $(DESTDIR)$(PREFIX)/sbin/wsgiscope
 	install -D -m 0644 man/wsgiscope.8 $(DESTDIR)$(PREFIX)/share/man/man8/wsgiscope.8
-	install -D -m 0644 contrib/wsgiscope.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsgiscope
+	install -D -m 0644 contrib/wsgiscope.bash-completion \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsgiscope
 
 uninstall: ## takes away what install put there
 	rm -f $(DESTDIR)$(PREFIX)/sbin/wsgiscope $(DESTDIR)$(PREFIX)/share/man/man8/wsgiscope.8 \

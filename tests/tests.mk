@@ -9,7 +9,7 @@ include $(wildcard tests/tests-*.mk)
 PYTEST := $(PYTHON) -m pytest -q -p no:cacheprovider
 
 shim: python ## the marker's own tests, for $(PYTHON) (no root)
-	$(Q)PYTHONPATH=$(abspath $(O))/python O=$(abspath $(O)) $(PYTEST) tests/shim
+	$(Q)PYTHONPATH=$(abspath $(O))/python $(PYTEST) tests/shim
 
 e2e: all ## real servers, traced (root)
 	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python $(PYTEST) tests/e2e
