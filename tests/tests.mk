@@ -12,7 +12,8 @@ shim: python ## the marker's own tests, for $(PYTHON) (no root)
 	$(Q)PYTHONPATH=$(abspath $(O))/python $(PYTEST) tests/shim
 
 e2e: all ## real servers, traced (root)
-	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python $(PYTEST) tests/e2e
+	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \
+		$(PYTEST) tests/e2e
 
 check: all style unit golden fuzz-smoke shim ## every test that needs no root
 
