@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A worker whose marks lie: calls the marker's exported marks with structs of its own making.
+
+Reads one lie's name a line on stdin, tells it, answers with the name on stdout. The layout is
+python-shim/marks.h, written down a second time on purpose: a lie may break any rule of it."""
+import ctypes
+import mmap
+import sys
+
+import wsgiscope._marker as marker
+
+LIBRARY = ctypes.CDLL(marker.__file__)
+START = LIBRARY.wsgiscope_request_start
+BLOCK = LIBRARY.wsgiscope_request_block
+END = LIBRARY.wsgiscope_request_end
+for mark in (START, BLOCK, END):
+    mark.argtypes, mark.restype = [ctypes.c_void_p], None
+
+U64, U32, I32 = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int32
+CLOSED, EXHAUSTED = 1 << 4, 1 << 3
+
+
+class Str(ctypes.Structure):
+    _fields_ = [("ptr", U64), ("len", U32), ("kind", U32)]
+
+
+class Request(ctypes.Structure):
+    _fields_ = (
+        [("version", U32), ("size", U32)]
+        + [(name, U64) for name in
+           ("id", "start_ns", "end_ns", "first_block_ns", "output_ns", "blocks", "bytes",
+            "block_bytes", "block_app_ns", "block_output_ns")]
+        + [("status", U32), ("fd", I32), ("flags", U32), ("pad", U32)]
+        + [(name, Str) for name in
+           ("method", "script", "path", "queue", "traceparent", "app", "route", "exception")])
+
+
+assert ctypes.sizeof(Request) == 232
+KEPT = []
+COUNTER = [1000]
+
+
+def text(data, length=None, kind=1):
+    buffer = ctypes.create_string_buffer(data)
+    KEPT.append(buffer)
+    return Str(ctypes.addressof(buffer), len(data) if length is None else length, kind)
+
+
+def honest(path=b"/honest", **changes):
+    """A request without a lie, but for the changes."""
+    COUNTER[0] += 1
+    request = Request(version=1, size=232, id=COUNTER[0], start_ns=1, blocks=1, bytes=5,
+                      status=200, fd=-1, flags=0, method=text(b"GET"),
+                      path=text(path) if isinstance(path, bytes) else path)
+    for name, value in changes.items():
+        setattr(request, name, value)
+    return request
+
+
+def start(request):
+    START(ctypes.addressof(request))
+
+
+def end(request):
+    request.end_ns = request.end_ns or request.start_ns + 1000
+    request.flags |= CLOSED | EXHAUSTED
+    END(ctypes.addressof(request))
+
+
+def tell(request):
+    start(request)
+    end(request)
+    KEPT.clear()
+
+
+def lie_honest():
+    tell(honest())
+
+
+def lie_bad_pointers():
+    """The struct itself is not there, or only half of it."""
+    edge = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    last = ctypes.addressof(ctypes.c_char.from_buffer(edge)) + 2 * mmap.PAGESIZE - 16
+    for pointer in (0, 1, 8, 0xdeadbeef000, 0xffffffffff600000, 0xffff888000000000, 2**63,
+                    2**64 - 8, last):
+        START(pointer)
+        BLOCK(pointer)
+        END(pointer)
+
+
+def lie_bad_strings():
+    for pointer in (0, 1, 0xdeadbeef000, 0xffff888000000000, 2**64 - 1):
+        for length in (1, 255, 2**31, 2**32 - 1):
+            for kind in (0, 1, 2, 3, 4, 8, 2**31):
+                tell(honest(path=b"/bad", route=Str(pointer, length, kind),
+                            method=Str(pointer, length, kind)))
+
+
+def lie_lengths():
+    """Lengths far beyond the string, to the end of memory that can be read."""
+    for length in (256, 257, 4096, 2**16, 2**31 - 1, 2**31, 2**32 - 1):
+        for kind in (1, 2, 4, 8):
+            tell(honest(path=text(b"/endless" * 4, length, kind), app=text(b"x", length, kind),
+                        exception=text(b"y", length, kind), route=text(b"z", length, kind),
+                        script=text(b"", length, kind)))
+
+
+def lie_numbers():
+    for value in (2**32 - 1, 2**63, 2**64 - 1):
+        tell(honest(path=b"/numbers", blocks=value, bytes=value, output_ns=value,
+                    first_block_ns=value))
+        tell(honest(path=b"/numbers", start_ns=value, end_ns=1))
+        tell(honest(path=b"/numbers", end_ns=value))
+    for fd in (-2**31, -2, 0, 1, 2, 1023, 1024, 2**20, 2**31 - 1):
+        tell(honest(path=b"/numbers", fd=fd, flags=1 << 13))
+    for status in (0, 1, 99, 1000, 2**32 - 1):
+        tell(honest(path=b"/numbers", status=status))
+    tell(honest(path=b"/numbers", flags=2**32 - 1))
+
+
+def lie_versions():
+    for version, size in ((0, 232), (2, 232), (2**32 - 1, 232), (1, 0), (1, 8), (1, 231),
+                          (1, 233), (1, 2**32 - 1), (1, 4096)):
+        tell(honest(path=b"/versions", version=version, size=size))
+
+
+def lie_reused_ids():
+    for _ in range(50):
+        start(honest(path=b"/reused", id=7))
+    for _ in range(50):
+        end(honest(path=b"/reused", id=7, end_ns=5))
+    tell(honest(path=b"/reused", id=0))
+
+
+def lie_ends_without_start():
+    for _ in range(100):
+        end(honest(path=b"/no-start", end_ns=5))
+    KEPT.clear()
+
+
+def lie_starts_without_end():
+    """More than may be in flight."""
+    for _ in range(20_000):
+        start(honest(path=b"/no-end"))
+        KEPT.clear()
+
+
+def lie_control_characters():
+    tell(honest(path=b"/\x1b[2J\x1b]0;owned\x07\r\n\0\x7f\x9b" + bytes(range(1, 32)),
+                method=text(b"\x1b[31m\n"), app=text(b"\xff\xfe\x00\n"),
+                exception=text(b"\xed\xa0\x80\x1b", kind=8),
+                route=text(b"\x00\xd8\x1b\x00", 2, 2)))
+    tell(honest(path=b"/surrogates", route=text(b"\xff\xff\xff\xff\x00\xd8\x00\x00", 2, 4)))
+
+
+def lie_many_paths():
+    """200,000 paths, all different, as fast as it goes; no lie but their number."""
+    buffer = ctypes.create_string_buffer(64)
+    request = honest()
+    request.path = Str(ctypes.addressof(buffer), 24, 1)
+    pointer = ctypes.addressof(request)
+    for number in range(200_000):
+        buffer.value = b"/many/%018x" % (number * 2654435761 % 2**64)
+        request.id += 1
+        request.start_ns, request.end_ns, request.flags = 1, 0, 0
+        START(pointer)
+        request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
+        END(pointer)
+
+
+def main():
+    print("ready", flush=True)
+    for line in sys.stdin:
+        globals()["lie_" + line.strip()]()
+        print(line.strip(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
