@@ -8,7 +8,7 @@
 #ifndef WSGISCOPE_ABI_H
 #define WSGISCOPE_ABI_H
 
-#define REC_VERSION 1
+#define REC_VERSION 2
 
 enum rec_kind {
 	REC_REQUEST = 1, /* struct rec_request: one finished (or lost) request */
@@ -49,6 +49,38 @@ struct rec_writes {
 	__u16 error; /* errno of the last failed write that was not EAGAIN or EINTR, 0: none */
 };
 
+/* Where the application time went. Exclusive; they add up to it. */
+enum rec_state {
+	STATE_CPU,
+	STATE_RUNNABLE,
+	STATE_GIL,
+	STATE_SOCKET_READ,
+	STATE_SOCKET_WRITE,
+	STATE_FILE,
+	STATE_LOCK,
+	STATE_SLEEP,
+	STATE_OTHER,
+	STATE_COUNT,
+};
+
+/* The other end of a connection that a request waited for. */
+struct rec_peer {
+	__u64 wait_ns;
+	__u32 family; /* enum rec_family; NONE: no such wait */
+	__u16 port;   /* host order */
+	__u16 pad;
+	__u8 address[16]; /* network order; the first 4 bytes of an inet one */
+};
+
+struct rec_states {
+	__u64 ns[STATE_COUNT];
+	__u64 client_read_ns; /* of socket_read: on the request's own connection */
+	struct rec_peer peer; /* of socket_read: the other connection most waited for */
+	__u64 gc_ns;	      /* an overlay, not a state */
+	__u32 gc_count;
+	__u32 pad;
+};
+
 /* The strings of a request, in the order in which they lie in rec_request.text. */
 enum rec_string {
 	STR_METHOD,
@@ -62,7 +94,8 @@ enum rec_string {
 	STR_COUNT,
 };
 
-/* Bytes kept of each; what is longer is cut and marked. */
+/* Bytes kept of each; what is longer is cut and marked. What the marker had copied together
+ * (WSGISCOPE_TEXT_MAX) comes first, the others behind it. */
 #define STR_METHOD_MAX	    16
 #define STR_SCRIPT_MAX	    64
 #define STR_PATH_MAX	    256
@@ -71,7 +104,8 @@ enum rec_string {
 #define STR_APP_MAX	    32
 #define STR_ROUTE_MAX	    128
 #define STR_EXCEPTION_MAX   64
-#define STR_TEXT_MAX	    672 /* their sum */
+#define STR_BESIDE_MAX	    128 /* WSGISCOPE_TEXT_MAX */
+#define STR_TEXT_MAX	    800 /* the sum of all */
 
 struct rec_str {
 	__u16 offset; /* into text */
@@ -94,6 +128,10 @@ enum rec_request_flags {
 	REC_F_DRAINING = 1 << 7,
 	/* The last write took less than it was given: more must follow. */
 	REC_F_WRITE_SHORT = 1 << 8,
+	REC_F_STATES = 1 << 9,	      /* the states are of this request alone */
+	REC_F_STATES_MIXED = 1 << 10, /* took turns on its thread, or ended on another */
+	REC_F_GIL_UNSEEN = 1 << 11,   /* where the GIL lies is not known: it is in lock */
+	REC_F_GC_SEEN = 1 << 12,      /* the interpreter tells of its collections */
 };
 
 struct rec_request {
@@ -110,10 +148,13 @@ struct rec_request {
 	__s32 fd;
 	__u32 mark_flags; /* enum wsgiscope_request_flags */
 	__u32 flags;	  /* enum rec_request_flags */
+	__u64 queue_ns;	  /* from when its bytes were readable to the start, 0: not known */
 	struct rec_writes writes;
+	struct rec_states states;
 	struct rec_str str[STR_COUNT];
 	__u32 text_bytes; /* used of text; the record in the ring ends there */
-	__u32 process;	  /* the kernel side's own */
+	__u16 process;	  /* the kernel side's own: enum process_flags */
+	__u16 gil_known;  /* the same */
 	char text[STR_TEXT_MAX];
 };
 
@@ -185,7 +226,8 @@ struct rec_counters {
 
 _Static_assert(sizeof(struct rec_header) == 24, "rec_header is part of the contract");
 _Static_assert(sizeof(struct rec_writes) == 48, "rec_writes is part of the contract");
-_Static_assert(sizeof(struct rec_request) == 224 + STR_TEXT_MAX,
+_Static_assert(sizeof(struct rec_states) == 128, "rec_states is part of the contract");
+_Static_assert(sizeof(struct rec_request) == 232 + sizeof(struct rec_states) + STR_TEXT_MAX,
 	       "rec_request is part of the contract");
 _Static_assert(sizeof(struct rec_block) == 64, "rec_block is part of the contract");
 _Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the contract");

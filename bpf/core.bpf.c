@@ -66,6 +66,9 @@ __hidden void request_emit(struct rec_request *r)
 
 #define S_IFMT	 0170000
 #define S_IFSOCK 0140000
+#define S_IFREG	 0100000
+#define S_IFBLK	 0060000
+#define S_IFDIR	 0040000
 
 #define AF_UNIX	 1
 #define AF_INET	 2
@@ -108,4 +111,18 @@ __hidden __u32 family_of_file(struct file *file)
 	default:
 		return REC_FAMILY_OTHER;
 	}
+}
+
+__hidden struct sock *sock_of_file(struct file *file)
+{
+	struct socket *sock = BPF_CORE_READ(file, private_data);
+
+	return BPF_CORE_READ(sock, sk);
+}
+
+__hidden bool is_disk_file(struct file *file)
+{
+	__u32 kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+
+	return kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK;
 }

@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include <bpf/bpf_endian.h>
 
 #include "abi.h"
 #include "marks.h"
@@ -18,14 +19,18 @@ enum process_flags {
 	/* As enum server_flags of user/servers/server.h, set by user space. */
 	PROCESS_WRITES_LATE = 1 << 0,
 	PROCESS_FD_HIDDEN = 1 << 1,
+	PROCESS_GC_SEEN = 1 << 2,
 	/* Set here. */
 	PROCESS_TOLD_FD_HIDDEN = 1 << 8,
 };
 
+#define GILS_MAX 8
+
 /* A traced process, by tgid. A child begins with its parent's. */
 struct process {
-	__u32 flags; /* enum process_flags */
-	__u32 pad;
+	__u32 flags;	     /* enum process_flags */
+	__u32 gil_bytes;     /* of CPython's GIL structure, 0: its place is not known */
+	__u64 gil[GILS_MAX]; /* addresses: the main one, those of interpreters with their own */
 };
 
 /* The socket-write call that a thread is in. */
@@ -38,12 +43,47 @@ struct write_call {
 	__u32 pad;
 };
 
+#define PEERS_MAX 4
+
+/* Where a thread's time goes while it serves a request. */
+struct account {
+	__u64 since_ns; /* when it came into this state */
+	__u32 state;	/* enum rec_state */
+	__u32 serving;	/* 1: between a start and its end on this thread */
+	__u32 open;	/* requests begun here and not ended */
+	__u32 mixed;	/* 1: more than one was open at once */
+	__u32 client;	/* this wait is for the request's own connection */
+	__u32 peer;	/* this wait is for peers[peer - 1], 0: for none */
+	__u64 gc_since_ns;
+	struct rec_states spent;
+	struct rec_peer peers[PEERS_MAX];
+};
+
+/* What a mark points at, copied: not believed, but bounded where it says so. */
+struct mark {
+	__u64 text;		       /* where its text lies in the worker */
+	struct wsgiscope_request told; /* text_bytes is bounded */
+};
+
+_Static_assert(sizeof(((struct wsgiscope_request *)0)->text) == STR_BESIDE_MAX,
+	       "a record has room for the marker's text");
+
+/* A connection that a request came in on: who knows it by its inode need not look further. */
+struct seen {
+	__u64 inode; /* address; with conn, its number, it names the socket for good */
+	__u64 conn;
+	__u64 tcp; /* address of the struct sock, 0: not a TCP connection */
+};
+
 /* A thread that has run a mark or written to a request's connection. Task-local storage. */
 struct thread {
 	__u64 key; /* of the request that it began last and that has not ended, 0: none */
 	__u64 id;
 	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
+	struct seen seen;
 	struct write_call call;
+	struct account account;
+	struct mark mark;
 	/* Where a record is put together: uprobe programs can be preempted by another thread's on
 	 * the same CPU, so a per-CPU scratch would not do. */
 	struct rec_request scratch;
@@ -164,6 +204,19 @@ __hidden void request_emit(struct rec_request *r);
 
 /* The open file behind a descriptor of the current task, or NULL. */
 __hidden struct file *file_of_fd(int fd);
+
+/* The socket of a socket's file. */
+__hidden struct sock *sock_of_file(struct file *file);
+
+/* Whether reading and writing it goes to a disk: a file, a directory, a block device. */
+__hidden bool is_disk_file(struct file *file);
+
+/* sched.bpf.c: a request begins or ends on this thread; its states. */
+__hidden void account_begin(struct thread *t, __u64 start_ns);
+__hidden void account_end(struct thread *t, struct rec_request *r);
+
+/* wait.bpf.c: what a task that has just blocked waits for. Sets account.client and .peer. */
+__hidden __u32 wait_state(struct thread *t);
 
 /*
  * The inode number of a socket's file, which names a connection as /proc/PID/fd does

@@ -13,12 +13,33 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
 struct sock_common {
+	__be32 skc_daddr;
+	__be16 skc_dport;
 	unsigned short skc_family;
+	struct in6_addr skc_v6_daddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_protocol;
+	__u16 sk_type;
+};
+
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
+struct tcp_sock {
+	__u64 tcp_mstamp;
 };
 
 struct socket {
@@ -33,6 +54,38 @@ struct inode {
 struct file {
 	struct inode *f_inode;
 	void *private_data;
+};
+
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+/* What an epoll descriptor's file has as its private_data, and each descriptor watched by it. */
+struct eventpoll {
+	struct rb_root_cached rbr;
+};
+
+struct epoll_filefd {
+	struct file *file;
+} __attribute__((packed));
+
+struct epitem {
+	union {
+		struct rb_node rbn;
+	};
+	struct epoll_filefd ffd;
+	struct {
+		__u32 events;
+	} event;
 };
 
 struct fdtable {
@@ -53,6 +106,7 @@ struct signal_struct {
 };
 
 struct task_struct {
+	unsigned int __state;
 	int pid;
 	int tgid;
 	struct files_struct *files;
@@ -77,6 +131,23 @@ struct trace_event_raw_sys_exit {
 	long id;
 	long ret;
 };
+
+/* Before 5.14. */
+struct task_struct___old {
+	long state;
+};
+
+/* The registers with which a task entered the kernel. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs___entry {
+	unsigned long di, si, dx, r10, r8, orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs___entry {
+	__u64 regs[31];
+	int syscallno;
+};
+#endif
 
 #pragma clang attribute pop
 

@@ -15,8 +15,8 @@ PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c esc
 	sinks/words.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
-UNIT_TESTS := assemble block_store decode escape filter histogram log loop nearest options \
-	output path_group pipeline queue_time recording summary worker_table
+UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
+	options output path_group pipeline queue_time recording sinks summary worker_table
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
 $(SAN_O)/%.o: %.c

@@ -18,6 +18,8 @@
 #define SEEN_MAX (UINT64_C(1) << 53)
 /* The marker stamps the end before the kernel stamps the record; the clocks are the same one. */
 #define CLOCK_SLACK_NS 1000000
+/* Of the sum of the states, beside a per cent of it. */
+#define STATES_SLACK_NS 10000
 
 struct assembler {
 	int64_t realtime_offset_ns;
@@ -25,6 +27,7 @@ struct assembler {
 	/* Of the last request. */
 	char path[EVENT_TEXT_BYTES];
 	char path_group[PATH_GROUP_BYTES];
+	char peer[EVENT_PEER_BYTES];
 };
 
 int assembler_new(int64_t realtime_offset_ns, struct assembler **out)
@@ -103,15 +106,21 @@ static bool time_possible(const struct event *event, uint64_t ns)
 	       (ns >= event->time_ns || event->time_ns - ns <= SEEN_MAX);
 }
 
+/* The front end's header where there is one, else what the kernel saw. */
 static void queue_fill(const struct event_request *from, struct request *out)
 {
 	struct request_text header = from->queue.text;
 
-	if (!header.ptr || from->queue.cut)
-		return;
-	out->queue_ns = queue_time_parse(header.ptr, header.bytes, out->time_ns);
-	if (out->queue_ns != REQUEST_UNSEEN)
+	if (header.ptr && !from->queue.cut)
+		out->queue_ns = queue_time_parse(header.ptr, header.bytes, out->time_ns);
+	if (out->queue_ns != REQUEST_UNSEEN) {
 		out->queue_source = "x-request-start";
+		return;
+	}
+	if (from->queue_ns && from->queue_ns <= SEEN_MAX) {
+		out->queue_ns = (int64_t)from->queue_ns;
+		out->queue_source = "socket";
+	}
 }
 
 static void times_fill(const struct assembler *assembler, const struct event *event,
@@ -173,6 +182,64 @@ static void writes_fill(const struct event_request *from, struct request *out)
 	out->family = from->writes.family;
 }
 
+static void states_unsee(struct request *out)
+{
+	for (int i = 0; i < REQUEST_STATES; i++)
+		out->states_ns[i] = REQUEST_UNSEEN;
+	out->client_read_ns = REQUEST_UNSEEN;
+	out->peer_ns = REQUEST_UNSEEN;
+	out->gc_ns = REQUEST_UNSEEN;
+	out->gc_count = REQUEST_UNSEEN;
+}
+
+/* The kernel side cuts the states at the worker's own stamps, so that they add up to the
+ * application time. Where they do not, the stamps were no times. */
+static bool states_possible(const struct event_states *states, int64_t application_ns)
+{
+	uint64_t sum = 0, whole = (uint64_t)application_ns;
+
+	for (int i = 0; i < REQUEST_STATES; i++) {
+		if (states->ns[i] > SEEN_MAX)
+			return false;
+		if (i != REQUEST_GIL || !states->gil_unseen)
+			sum += states->ns[i];
+	}
+	return (sum > whole ? sum - whole : whole - sum) <= STATES_SLACK_NS + whole / 100;
+}
+
+/* A time inside another one, which was cut at the request's end and this was not. */
+static int64_t part(uint64_t ns, int64_t whole)
+{
+	if (ns > (uint64_t)whole + CLOCK_SLACK_NS)
+		return REQUEST_UNSEEN;
+	return ns < (uint64_t)whole ? (int64_t)ns : whole;
+}
+
+static void states_fill(struct assembler *assembler, const struct event_request *from,
+			struct request *out)
+{
+	const struct event_states *states = &from->states;
+
+	states_unsee(out);
+	if (!states->seen || states->mixed || out->application_ns == REQUEST_UNSEEN ||
+	    !states_possible(states, out->application_ns))
+		return;
+	for (int i = 0; i < REQUEST_STATES; i++)
+		if (i != REQUEST_GIL || !states->gil_unseen)
+			out->states_ns[i] = (int64_t)states->ns[i];
+	out->notes |= states->gil_unseen ? NOTE_GIL_UNSEEN : 0;
+	out->client_read_ns = part(states->client_read_ns, out->states_ns[REQUEST_SOCKET_READ]);
+	if (states->peer[0]) {
+		memcpy(assembler->peer, states->peer, sizeof(assembler->peer));
+		out->peer = (struct request_text){assembler->peer, strlen(assembler->peer)};
+		out->peer_ns = part(states->peer_ns, out->states_ns[REQUEST_SOCKET_READ]);
+	}
+	if (states->gc_seen) {
+		out->gc_ns = part(states->gc_ns, out->application_ns);
+		out->gc_count = seen(states->gc_count);
+	}
+}
+
 static bool text_is(struct request_text text, const char *word)
 {
 	return text.ptr && text.bytes == strlen(word) && !memcmp(text.ptr, word, text.bytes);
@@ -231,6 +298,10 @@ static enum request_outcome outcome_of(const struct event_request *from)
 		return OUTCOME_EXCEPTION;
 	if (gone || (is_closed_early(from) && !bodiless))
 		return OUTCOME_DISCONNECT;
+	/* uWSGI polls before it writes on: it may see that the client went without a failing write,
+	 * and drops the iterable in the middle of a block. */
+	if (from->unclosed && from->write_short && !from->conn_unknown)
+		return OUTCOME_DISCONNECT;
 	if (from->unclosed || from->no_end)
 		return OUTCOME_UNCLOSED;
 	return OUTCOME_OK;
@@ -256,6 +327,7 @@ static uint32_t notes_of(const struct event_request *from)
 	notes |= from->start_failed ? NOTE_TEXT_UNREADABLE : 0;
 	notes |= is_closed_early(from) ? NOTE_CLOSED_EARLY : 0;
 	notes |= from->id_reused ? NOTE_ID_REUSED : 0;
+	notes |= from->states.mixed ? NOTE_STATES_MIXED : 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		notes |= texts[i]->cut ? NOTE_TEXT_CUT : 0;
 		notes |= texts[i]->failed ? NOTE_TEXT_UNREADABLE : 0;
@@ -307,6 +379,7 @@ void assembler_request(struct assembler *assembler, const struct event *event, s
 	times_fill(assembler, event, out);
 	output_fill(from, out);
 	writes_fill(from, out);
+	states_fill(assembler, from, out);
 	path_fill(assembler, from, out);
 }
 

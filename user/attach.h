@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Probes onto binaries. A marker file (device and inode) is armed once, however many processes map
- * it. For one process tree the probes are perf events of the processes, which the kernel hands on
- * in fork() before the child runs: new workers are covered from their first instruction, and
- * nobody else who maps the file pays. For all processes the whole file is armed.
+ * Probes onto binaries. A file (device and inode) is armed once, however many processes map it.
+ * A marker file that only the traced processes map is armed as a whole; that costs its processes
+ * nothing but the probes. Where others map it too, it is armed by process: by perf events that the
+ * kernel hands on in fork() before the child runs, so that new workers are covered from their first
+ * instruction and nobody else pays; each thread that is made then costs some 50 us more.
  */
 #ifndef WSGISCOPE_ATTACH_H
 #define WSGISCOPE_ATTACH_H
@@ -17,8 +18,7 @@ struct tracer;
 struct worker;
 
 struct attach_options {
-	bool whole_file; /* every process that maps a marker file, not only those named */
-	bool blocks;	 /* the per-block mark too */
+	bool blocks; /* the per-block mark too */
 };
 
 /* group: the name that this run's uprobe events go by. tracer, tracefs, group: borrowed. */
@@ -31,13 +31,23 @@ void attach_disarm(struct attach *attach);
 /* Disarms and frees. NULL is fine. */
 void attach_free(struct attach *attach);
 
-/* Arms the worker's marker file, for the processes armed so far. Once is enough for each file.
- * 0 or -errno, message printed. */
-int attach_marker(struct attach *attach, const struct worker *worker);
+/* Arms the worker's marker file: for every process that maps it, or for the processes armed so far.
+ * Once is enough for each file. 0 or -errno, message printed. */
+int attach_marker(struct attach *attach, const struct worker *worker, bool whole);
 
-/* Arms all marker files, now and later, for a process and the children that its main thread will
- * have. Nothing to do with whole_file. 0, -ESRCH (it has gone), -errno with message printed. */
-int attach_process(struct attach *attach, pid_t pid);
+/* The collector's marks of its Python, always by process: other programs run on the same file. 0,
+ * -ENOENT (this Python has none), -errno, message printed. */
+int attach_python(struct attach *attach, const struct worker *worker);
+
+/*
+ * Arms the files that are armed by process, now and later, for this one, and the marker's for the
+ * children that its main thread will have. inherited: what the kernel hands on in fork() it has
+ * from its parent. 0, -ESRCH (it has gone), -errno with message printed.
+ */
+int attach_process(struct attach *attach, pid_t pid, bool inherited);
+
+/* What is armed as a whole is armed by process from now on. 0 or -errno, message printed. */
+int attach_narrow(struct attach *attach);
 
 /* The process has ended: gives its descriptors back. */
 void attach_forget(struct attach *attach, pid_t pid);

@@ -5,8 +5,10 @@
  */
 #include "decode.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/types.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "abi.h"
@@ -191,6 +193,48 @@ static int writes_decode(const struct rec_writes *record, struct event_writes *o
 	return 0;
 }
 
+/* The other end of a connection; false: makes no sense. */
+static bool peer_decode(const struct rec_peer *record, char *out)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+
+	switch (record->family) {
+	case REC_FAMILY_NONE:
+		out[0] = '\0';
+		return true;
+	case REC_FAMILY_INET:
+		inet_ntop(AF_INET, record->address, address, sizeof(address));
+		snprintf(out, EVENT_PEER_BYTES, "%s:%u", address, record->port);
+		return true;
+	case REC_FAMILY_INET6:
+		inet_ntop(AF_INET6, record->address, address, sizeof(address));
+		snprintf(out, EVENT_PEER_BYTES, "[%s]:%u", address, record->port);
+		return true;
+	case REC_FAMILY_UNIX:
+		snprintf(out, EVENT_PEER_BYTES, "unix");
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int states_decode(const struct rec_request *request, struct event_states *out)
+{
+	const struct rec_states *record = &request->states;
+
+	_Static_assert((int)STATE_COUNT == (int)REQUEST_STATES, "the states are the same");
+	out->seen = request->flags & REC_F_STATES;
+	out->mixed = request->flags & REC_F_STATES_MIXED;
+	out->gil_unseen = request->flags & REC_F_GIL_UNSEEN;
+	out->gc_seen = request->flags & REC_F_GC_SEEN;
+	memcpy(out->ns, record->ns, sizeof(out->ns));
+	out->client_read_ns = record->client_read_ns;
+	out->peer_ns = record->peer.wait_ns;
+	out->gc_ns = record->gc_ns;
+	out->gc_count = record->gc_count;
+	return peer_decode(&record->peer, out->peer) ? 0 : -EBADMSG;
+}
+
 static void flags_decode(const struct rec_request *record, struct event_request *out)
 {
 	uint32_t mark = record->mark_flags, flags = record->flags;
@@ -212,6 +256,7 @@ static void flags_decode(const struct rec_request *record, struct event_request 
 	out->no_end = flags & REC_F_NO_END;
 	out->conn_unknown = flags & REC_F_CONN_UNKNOWN;
 	out->writes_cut = flags & REC_F_WRITES_CUT;
+	out->write_short = flags & REC_F_WRITE_SHORT;
 	out->start_failed = flags & REC_F_START_FAILED;
 	out->id_reused = flags & REC_F_ID_REUSED;
 }
@@ -235,7 +280,8 @@ static int request_decode(const void *raw, size_t bytes, struct event_request *o
 	out->bytes = record.bytes;
 	out->status = record.status;
 	flags_decode(&record, out);
-	if (writes_decode(&record.writes, &out->writes))
+	out->queue_ns = record.queue_ns;
+	if (writes_decode(&record.writes, &out->writes) || states_decode(&record, &out->states))
 		return -EBADMSG;
 	return strings_decode(&record, out);
 }

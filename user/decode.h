@@ -38,6 +38,18 @@ struct event_writes {
 	enum request_family family;
 };
 
+/* As "10.0.0.5:5432", "[::1]:5432" or "unix". */
+#define EVENT_PEER_BYTES 64
+
+struct event_states {
+	bool seen, mixed, gil_unseen, gc_seen;
+	uint64_t ns[REQUEST_STATES];
+	uint64_t client_read_ns;
+	char peer[EVENT_PEER_BYTES]; /* terminated; "": none */
+	uint64_t peer_ns;
+	uint64_t gc_ns, gc_count;
+};
+
 struct event_request {
 	uint64_t id;
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC, as the worker said; end 0: not known */
@@ -50,7 +62,10 @@ struct event_request {
 	bool blocks_unseen, end_inferred, nested;
 	/* What the kernel side says of its own record. */
 	bool no_start, no_end, conn_unknown, writes_cut, start_failed, id_reused;
+	bool write_short;  /* the last write took less than it was given */
+	uint64_t queue_ns; /* as the kernel saw it, 0: not seen */
 	struct event_writes writes;
+	struct event_states states;
 	struct event_text method, script, path, queue, traceparent, app, route, exception;
 	char storage[EVENT_TEXT_BYTES]; /* the texts' bytes */
 };

@@ -237,6 +237,26 @@ int elf_vaddr_to_offset(const struct elf_file *elf, uint64_t vaddr, uint64_t *of
 	return offset_find(elf, vaddr, 1, 0, offset);
 }
 
+int elf_code_vaddr(const struct elf_file *elf, uint64_t offset, uint64_t *vaddr)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	for (unsigned int i = 0; i < elf->segment_count; i++) {
+		const Elf64_Phdr *segment = &elf->segments[i];
+		/* A segment that begins within a page is mapped from that page's start. */
+		uint64_t begin = segment->p_offset & ~(page - 1);
+
+		if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X))
+			continue;
+		if (offset < begin ||
+		    offset - begin >= segment->p_offset - begin + segment->p_filesz)
+			continue;
+		*vaddr = segment->p_vaddr - segment->p_offset + offset;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int elf_read_vaddr(const struct elf_file *elf, uint64_t vaddr, void *out, uint64_t bytes)
 {
 	uint64_t offset;

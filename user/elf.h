@@ -30,6 +30,12 @@ int elf_find_usdt(const struct elf_file *elf, const char *provider, const char *
 /* A symbol that .dynsym defines: its virtual address and size. 0, -ENOENT, -errno. */
 int elf_find_symbol(const struct elf_file *elf, const char *name, uint64_t *vaddr, uint64_t *size);
 
+/*
+ * The virtual address of the page that a mapping of code at this file offset (page-aligned) has:
+ * what the mapping's start is more than that is where the file has been loaded. 0 or -ENOENT.
+ */
+int elf_code_vaddr(const struct elf_file *elf, uint64_t offset, uint64_t *vaddr);
+
 /* File offset of a virtual address that lies in a PT_LOAD; 0 or -ENOENT. */
 int elf_vaddr_to_offset(const struct elf_file *elf, uint64_t vaddr, uint64_t *offset);
 

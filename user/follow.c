@@ -17,6 +17,8 @@
 #include "log.h"
 #include "marks.h"
 #include "proc.h"
+#include "python/gil.h"
+#include "python/locate.h"
 #include "servers/server.h"
 #include "tracer.h"
 #include "worker.h"
@@ -33,6 +35,9 @@ struct followed {
 	pid_t pid, parent;
 	const struct server *server;
 	uint32_t python_version;
+	struct tracer_process told; /* to the kernel side */
+	bool fd_hidden;		    /* seen */
+	bool gc_seen;
 	bool has_marker;
 	bool has_forked;
 	bool said;	   /* announced as it is now */
@@ -47,6 +52,9 @@ struct follow {
 	struct attach *attach;
 	const struct tracefs *tracefs;
 	pid_t root; /* of -p, 0: all */
+	uint64_t narrowed_ns;
+	pid_t *tree; /* while it is gone through */
+	int tree_count;
 	struct followed *processes;
 	size_t count, room;
 };
@@ -92,18 +100,101 @@ static void inspect_next(struct followed *process, uint64_t now_ns)
 		process->inspect_ns = process->has_marker ? 0 : now_ns + INSPECT_IDLE_NS;
 }
 
+/* Where this process keeps its GIL; a process that has none yet is looked at again. */
+static void gil_update(struct tracer_process *told, const struct worker *worker)
+{
+	struct python_location where;
+	struct gil_place places[GIL_PLACES_MAX];
+	int count;
+
+	if (worker->python != PYTHON_CPYTHON || python_locate(worker, &where))
+		return;
+	count = gil_find_all(worker->pid, &where, places);
+	if (count < 1)
+		return;
+	memset(told->gil, 0, sizeof(told->gil));
+	told->gil_bytes = 0;
+	if (places[0].state != GIL_KNOWN || count > TRACER_GILS_MAX) {
+		log_debug("the GIL of process %d: %s", worker->pid,
+			  places[0].why ? places[0].why : "too many interpreters with their own");
+		return;
+	}
+	told->gil_bytes = places[0].bytes;
+	for (int i = 0; i < count; i++)
+		told->gil[i] = places[i].address;
+}
+
+/* A server that is not known may write late; that it hides the descriptor is seen when it does. */
+static unsigned int process_flags(const struct followed *process)
+{
+	unsigned int flags = process->server ? process->server->flags : SERVER_WRITES_LATE;
+
+	flags |= process->fd_hidden ? SERVER_FD_HIDDEN : 0;
+	return process->gc_seen ? flags | TRACER_GC_SEEN : flags;
+}
+
+/* Tells the kernel side what is new. 0 or -errno, message printed. */
+static int process_tell(struct follow *follow, struct followed *process,
+			const struct worker *worker)
+{
+	struct tracer_process told = {.flags = process_flags(process)};
+	int err;
+
+	told.gil_bytes = process->told.gil_bytes;
+	memcpy(told.gil, process->told.gil, sizeof(told.gil));
+	gil_update(&told, worker);
+	if (!memcmp(&told, &process->told, sizeof(told)))
+		return 0;
+	err = tracer_process_set(follow->tracer, process->pid, &told);
+	if (err) {
+		log_error("following process %d: %s", process->pid, strerror(-err));
+		return err;
+	}
+	process->told = told;
+	if (process->server && process->server->flags & SERVER_FD_HIDDEN)
+		tracer_attach_reads(follow->tracer, follow->tracefs);
+	return 0;
+}
+
+static bool is_ours(const struct follow *follow, pid_t pid)
+{
+	for (int i = 0; i < follow->tree_count; i++)
+		if (follow->tree[i] == pid)
+			return true;
+	return followed_find(follow, pid);
+}
+
+/* Whether a process that is not followed maps the marker file of one that is. */
+static bool marker_is_shared(const struct follow *follow, const struct worker *one)
+{
+	pid_t *pids = NULL;
+	int count = proc_list(&pids);
+	struct worker other;
+	bool shared = follow->narrowed_ns || count < 0;
+
+	for (int i = 0; i < count && !shared; i++)
+		shared = !is_ours(follow, pids[i]) && !worker_inspect(pids[i], &other) &&
+			 other.has_marker && other.marker.device == one->marker.device &&
+			 other.marker.inode == one->marker.inode;
+	free(pids);
+	return shared;
+}
+
 /* Takes over what an inspection found; arms what is new. 0 or -errno, message printed. */
 static int followed_update(struct follow *follow, struct followed *process,
 			   const struct worker *worker)
 {
+	int err;
+
 	if (worker->server != process->server || worker->python_version != process->python_version)
 		process->said = false;
-	if (worker->server && worker->server != process->server) {
+	if (worker->server)
 		process->server = worker->server;
-		tracer_process_set(follow->tracer, process->pid, server_flags(worker->server));
-		if (worker->server->flags & SERVER_FD_HIDDEN)
-			tracer_attach_reads(follow->tracer, follow->tracefs);
-	}
+	if (worker->python == PYTHON_CPYTHON && !process->gc_seen)
+		process->gc_seen = !attach_python(follow->attach, worker);
+	err = process_tell(follow, process, worker);
+	if (err)
+		return err;
 	if (worker->python_version)
 		process->python_version = worker->python_version;
 	process->has_marker = worker->has_marker;
@@ -115,7 +206,8 @@ static int followed_update(struct follow *follow, struct followed *process,
 			 process->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION);
 		return -EPROTO;
 	}
-	return attach_marker(follow->attach, worker);
+	return attach_marker(follow->attach, worker,
+			     !follow->root || !marker_is_shared(follow, worker));
 }
 
 /* A process from now on; the kernel side begins to follow its forks before its tree is read. */
@@ -129,18 +221,13 @@ static int process_follow(struct follow *follow, const struct worker *worker)
 	process = followed_add(follow, worker->pid, worker->parent);
 	if (!process)
 		return -ENOMEM;
-	err = tracer_process_set(follow->tracer, worker->pid, SERVER_WRITES_LATE);
-	if (err) {
-		log_error("following process %d: %s", worker->pid, strerror(-err));
-		return err;
-	}
 	err = followed_update(follow, process, worker);
 	if (err)
 		return err;
 	if (!process->has_marker)
 		process->inspect_ns = 1;
 	process->step = INSPECT_STEPS;
-	err = attach_process(follow->attach, worker->pid);
+	err = attach_process(follow->attach, worker->pid, false);
 	return err == -ESRCH ? 0 : err;
 }
 
@@ -163,19 +250,19 @@ static int root_refuse(pid_t pid, bool python, bool pypy)
 
 static int tree_follow(struct follow *follow, bool *python, bool *pypy, bool *marker)
 {
-	pid_t *pids = NULL;
-	int count = proc_tree(follow->root, &pids);
+	int count = proc_tree(follow->root, &follow->tree);
 	struct worker worker;
 	int err = 0;
 
+	follow->tree_count = count > 0 ? count : 0;
 	for (int i = 0; i < count && !err; i++) {
-		err = worker_inspect(pids[i], &worker);
+		err = worker_inspect(follow->tree[i], &worker);
 		if (err == -ESRCH) {
 			err = 0;
 			continue;
 		}
 		if (err) {
-			log_error("looking at process %d: %s; run as root", pids[i],
+			log_error("looking at process %d: %s; run as root", follow->tree[i],
 				  strerror(-err));
 			break;
 		}
@@ -184,7 +271,9 @@ static int tree_follow(struct follow *follow, bool *python, bool *pypy, bool *ma
 		*marker |= worker.has_marker;
 		err = process_follow(follow, &worker);
 	}
-	free(pids);
+	free(follow->tree);
+	follow->tree = NULL;
+	follow->tree_count = 0;
 	return count < 0 ? count : err;
 }
 
@@ -247,10 +336,8 @@ int follow_open(const struct config *config, struct tracer *tracer, struct attac
 
 	if (!follow)
 		return -ENOMEM;
-	follow->tracer = tracer;
-	follow->attach = attach;
-	follow->tracefs = tracefs;
-	follow->root = config->pid;
+	*follow = (struct follow){
+		.tracer = tracer, .attach = attach, .tracefs = tracefs, .root = config->pid};
 	err = config->pid ? root_follow(follow) : all_follow(follow);
 	if (err) {
 		follow_close(follow);
@@ -284,10 +371,13 @@ static void child_follow(struct follow *follow, const struct rec_process *record
 		return;
 	child->server = like.server;
 	child->python_version = like.python_version;
+	child->told = like.told;
+	child->fd_hidden = like.fd_hidden;
+	child->gc_seen = like.gc_seen;
 	inspect_schedule(child, record->h.time_ns);
-	/* Only a process's main thread hands its perf events on. */
-	if (record->h.tid != record->h.tgid)
-		attach_process(follow->attach, child->pid);
+	/* Only a process's main thread hands its perf events on, and only once it has them. */
+	attach_process(follow->attach, child->pid,
+		       record->h.tid == record->h.tgid && record->h.time_ns > follow->narrowed_ns);
 }
 
 static void process_forget(struct follow *follow, pid_t pid)
@@ -324,8 +414,11 @@ void follow_event(struct follow *follow, const struct rec_process *record)
 			process = followed_add(follow, record->h.tgid, 0);
 		if (process)
 			process->inspect_ns = 1;
+		attach_process(follow->attach, record->h.tgid, false);
 		break;
 	case REC_PROCESS_FD_HIDDEN:
+		if (process)
+			process->fd_hidden = true;
 		tracer_attach_reads(follow->tracer, follow->tracefs);
 		break;
 	}
@@ -346,6 +439,17 @@ void follow_tick(struct follow *follow, uint64_t now_ns)
 		}
 		inspect_next(process, now_ns);
 	}
+}
+
+void follow_narrow(struct follow *follow, uint64_t now_ns)
+{
+	if (!follow->root || follow->narrowed_ns)
+		return;
+	for (size_t i = 0; i < follow->count; i++)
+		attach_process(follow->attach, follow->processes[i].pid, false);
+	follow->narrowed_ns = now_ns;
+	if (!attach_narrow(follow->attach))
+		log_debug("another process maps the marker: armed by process from now on");
 }
 
 bool follow_announce(struct follow *follow, struct rec_worker *out)

@@ -32,6 +32,10 @@ void follow_event(struct follow *follow, const struct rec_process *record);
 /* Looks again at the processes for which it is time. now_ns: CLOCK_MONOTONIC. */
 void follow_tick(struct follow *follow, uint64_t now_ns);
 
+/* A process that is not traced maps the marker and pays for our probes: from now on they are armed
+ * for the traced ones alone. */
+void follow_narrow(struct follow *follow, uint64_t now_ns);
+
 /* The next process of which something new is known, as a record for the stream. False: none. */
 bool follow_announce(struct follow *follow, struct rec_worker *out);
 

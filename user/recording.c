@@ -19,6 +19,8 @@
 
 #define BUFFER_BYTES (4 * RECORD_BYTES_MAX)
 
+_Static_assert(RECORDING_VERSION == REC_VERSION, "other records make it another recording");
+
 struct recording {
 	char *path;  /* owned */
 	bool is_new; /* there was no such file before */

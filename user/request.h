@@ -32,6 +32,20 @@ enum request_family {
 	FAMILY_OTHER,
 };
 
+/* Where the application time went. Exclusive; they add up to it. In the order of the record. */
+enum request_state {
+	REQUEST_CPU,
+	REQUEST_RUNNABLE, /* waiting for a CPU */
+	REQUEST_GIL,	  /* waiting for CPython's global interpreter lock */
+	REQUEST_SOCKET_READ,
+	REQUEST_SOCKET_WRITE, /* blocked in sending to the client */
+	REQUEST_FILE,
+	REQUEST_LOCK,
+	REQUEST_SLEEP,
+	REQUEST_OTHER,
+	REQUEST_STATES,
+};
+
 /* Remarks on a record: bits, shown as names in "notes". Append only. */
 enum request_note {
 	NOTE_RETURNED_BYTES = 1 << 0,  /* the application returned bytes as the iterable */
@@ -47,6 +61,8 @@ enum request_note {
 	NOTE_NO_START = 1 << 10,       /* seen from its end only */
 	NOTE_CLOSED_EARLY = 1 << 11,   /* closed before its end, by the server */
 	NOTE_ID_REUSED = 1 << 12,      /* another took its id or connection: its end was not seen */
+	NOTE_STATES_MIXED = 1 << 13, /* took turns on its thread, or ended on another: no states */
+	NOTE_GIL_UNSEEN = 1 << 14,   /* waits for the GIL cannot be told: they are in lock */
 };
 
 /* Bytes as the worker had them (a PEP 3333 string taken back to bytes; others as UTF-8). Not
@@ -78,7 +94,13 @@ struct request {
 	enum request_family family;
 	int64_t first_byte_ns; /* from the start */
 	int64_t queue_ns;
-	const char *queue_source; /* static string or NULL */
+	const char *queue_source;	   /* static string or NULL */
+	int64_t states_ns[REQUEST_STATES]; /* all REQUEST_UNSEEN, or only that of the GIL */
+	int64_t client_read_ns;		   /* of socket_read: on the request's own connection */
+	struct request_text peer; /* of socket_read: the other connection most waited for */
+	int64_t peer_ns;
+	int64_t gc_ns; /* garbage collections inside: an overlay, not a state */
+	int64_t gc_count;
 };
 
 /* One block, only with --blocks. */

@@ -156,6 +156,18 @@ static int header_refuse(const struct source_file *file, const char *why)
 	return -EBADMSG;
 }
 
+/* Records are read as they lie in memory, so those of another version cannot be: a recording is
+ * kept for days, not for years, and the program that made it can still show it. */
+static int version_refuse(const struct source_file *file, uint32_t version)
+{
+	log_error("%s is a recording of version %" PRIu32
+		  ", and this wsgiscope knows version %d: %s",
+		  file->path, version, RECORDING_VERSION,
+		  version > RECORDING_VERSION ? "replay it with a newer wsgiscope"
+					      : "replay it with the wsgiscope that recorded it");
+	return -EPROTONOSUPPORT;
+}
+
 static int header_check(struct source_file *file, const struct recording_header *header)
 {
 	if (memcmp(header->magic, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
@@ -166,12 +178,8 @@ static int header_check(struct source_file *file, const struct recording_header 
 					   "replay it on one like it");
 	if (header->order != RECORDING_ORDER)
 		return header_refuse(file, "is damaged in its header: copy or record it again");
-	if (header->version != RECORDING_VERSION) {
-		log_error("%s is a recording of version %u, and this wsgiscope knows version %d: "
-			  "replay it with the wsgiscope that recorded it, or a newer one",
-			  file->path, header->version, RECORDING_VERSION);
-		return -EPROTONOSUPPORT;
-	}
+	if (header->version != RECORDING_VERSION)
+		return version_refuse(file, header->version);
 	if (header->header_bytes < sizeof(*header) || header->header_bytes > 4096 ||
 	    header->header_bytes % 8)
 		return header_refuse(file, "is damaged in its header: copy or record it again");

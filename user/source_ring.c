@@ -206,6 +206,8 @@ static int ring_tick(struct source *source, source_record_fn fn, void *context)
 	if (err < 0)
 		return err;
 	follow_tick(ring->follow, now_monotonic());
+	if (tracer_foreign_seen(ring->tracer))
+		follow_narrow(ring->follow, now_monotonic());
 	err = announce(ring);
 	if (!err)
 		err = sweep(ring);
@@ -279,10 +281,7 @@ static int tracefs_prepare(struct source_ring *ring)
 
 static int ring_setup(struct source_ring *ring, const struct config *config)
 {
-	const struct attach_options options = {
-		.whole_file = !config->pid,
-		.blocks = config->blocks,
-	};
+	const struct attach_options options = {.blocks = config->blocks};
 	int err = tracefs_prepare(ring);
 
 	if (!err)

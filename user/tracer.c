@@ -190,9 +190,9 @@ static int attach_tracepoints(struct tracer *tracer, const struct tracefs *trace
 int tracer_attach_kernel(struct tracer *tracer, const struct tracefs *tracefs)
 {
 	struct bpf_program *scheduler[] = {
-		tracer->skel->progs.process_fork,
-		tracer->skel->progs.process_exec,
-		tracer->skel->progs.process_exit,
+		tracer->skel->progs.process_fork,  tracer->skel->progs.process_exec,
+		tracer->skel->progs.process_exit,  tracer->skel->progs.thread_switch,
+		tracer->skel->progs.thread_wakeup,
 	};
 	int err;
 
@@ -225,19 +225,26 @@ int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd
 		[TRACER_START] = tracer->skel->progs.request_start,
 		[TRACER_BLOCK] = tracer->skel->progs.request_block,
 		[TRACER_END] = tracer->skel->progs.request_end,
+		[TRACER_GC_START] = tracer->skel->progs.gc_start,
+		[TRACER_GC_DONE] = tracer->skel->progs.gc_done,
 	};
 
 	*out = bpf_program__attach_perf_event(programs[mark], perf_fd);
 	return *out ? 0 : -errno;
 }
 
-int tracer_process_set(struct tracer *tracer, pid_t pid, unsigned int flags)
+int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *from)
 {
+	/* struct process of bpf/state.bpf.h. */
 	struct {
 		__u32 flags;
-		__u32 pad;
-	} process = {.flags = flags};
+		__u32 gil_bytes;
+		__u64 gil[TRACER_GILS_MAX];
+	} process = {.flags = from->flags, .gil_bytes = from->gil_bytes};
 	__u32 key = pid;
+
+	for (int i = 0; i < TRACER_GILS_MAX; i++)
+		process.gil[i] = from->gil[i];
 
 	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, &process,
 				   BPF_ANY);
@@ -248,6 +255,15 @@ void tracer_process_forget(struct tracer *tracer, pid_t pid)
 	__u32 key = pid;
 
 	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.processes), &key);
+}
+
+bool tracer_foreign_seen(struct tracer *tracer)
+{
+	bool seen = tracer->skel->bss->foreign_mark;
+
+	if (seen)
+		tracer->skel->bss->foreign_mark = false;
+	return seen;
 }
 
 struct ring_buffer *tracer_ring_new(struct tracer *tracer,

@@ -19,7 +19,17 @@ struct ring_buffer;
 struct tracefs;
 struct tracer;
 
-enum tracer_mark { TRACER_START, TRACER_BLOCK, TRACER_END, TRACER_MARKS };
+enum tracer_mark {
+	TRACER_START,
+	TRACER_BLOCK,
+	TRACER_END,
+	TRACER_GC_START,
+	TRACER_GC_DONE,
+	TRACER_MARKS,
+};
+
+/* struct tracer_process.flags, beside enum server_flags: its garbage collections are seen. */
+#define TRACER_GC_SEEN (1U << 2)
 
 /* Opens, sets the knobs, loads. 0 or -errno, message printed. */
 int tracer_open(const struct config *config, struct tracer **out);
@@ -35,9 +45,21 @@ int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs);
 int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd,
 		       struct bpf_link **out);
 
-/* Traces a process from now on; flags: enum server_flags. -ENOSPC: too many. */
-int tracer_process_set(struct tracer *tracer, pid_t pid, unsigned int flags);
+#define TRACER_GILS_MAX 8
+
+/* What the kernel side is told of a process. */
+struct tracer_process {
+	unsigned int flags; /* enum server_flags, TRACER_GC_SEEN */
+	uint32_t gil_bytes; /* of CPython's GIL structure, 0: not known, or there is none */
+	uint64_t gil[TRACER_GILS_MAX]; /* addresses, 0: none */
+};
+
+/* Traces a process from now on, or tells more of it. -ENOSPC: too many. */
+int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *process);
 void tracer_process_forget(struct tracer *tracer, pid_t pid);
+
+/* Whether a process that is not traced has run a mark since the last call. */
+bool tracer_foreign_seen(struct tracer *tracer);
 
 /* The ring, as libbpf's reader. NULL with errno. The caller frees. */
 struct ring_buffer *tracer_ring_new(struct tracer *tracer,

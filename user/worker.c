@@ -34,6 +34,7 @@ struct file_facts {
 	uint64_t inode;	 /* 0: an empty slot */
 	int64_t read_ns; /* CLOCK_MONOTONIC */
 	struct python_runtime python;
+	struct elf_probe gc_start, gc_done;
 	bool is_marker;
 	struct worker_marker marker;
 };
@@ -151,6 +152,18 @@ static int marker_read(const struct elf_file *elf, bool *is_marker, struct worke
 	return 0;
 }
 
+/* The marks of the garbage collector, where the interpreter was built with them. */
+static int gc_find(const struct elf_file *elf, struct file_facts *facts)
+{
+	int err = elf_find_usdt(elf, "python", "gc__start", &facts->gc_start);
+
+	if (!err)
+		err = elf_find_usdt(elf, "python", "gc__done", &facts->gc_done);
+	if (err)
+		facts->gc_start.offset = 0; /* one without the other says nothing */
+	return err == -ENOENT ? 0 : err;
+}
+
 /* What a file is. 0, also for a file that is no ELF or a broken one; -errno: it cannot be told. */
 static int facts_read(int fd, const char *name, struct file_facts *facts)
 {
@@ -160,6 +173,8 @@ static int facts_read(int fd, const char *name, struct file_facts *facts)
 	if (err)
 		return err == -ENOEXEC ? 0 : err;
 	err = python_detect_file(elf, name, &facts->python);
+	if (!err && facts->python.kind == PYTHON_CPYTHON)
+		err = gc_find(elf, facts);
 	if (!err && name_is_marker(name))
 		err = marker_read(elf, &facts->is_marker, &facts->marker);
 	elf_close(elf);
@@ -197,8 +212,13 @@ static int facts_find(pid_t pid, const struct proc_mapping *mapping, const char 
 static void facts_apply(const struct file_facts *facts, struct worker *worker)
 {
 	/* PyPy's cpyext may name itself like CPython; the first runtime mapped is the process's. */
-	if (facts->python.kind != PYTHON_NONE && worker->python == PYTHON_NONE)
+	if (facts->python.kind != PYTHON_NONE && worker->python == PYTHON_NONE) {
 		worker->python = facts->python.kind;
+		worker->python_device = facts->device;
+		worker->python_inode = facts->inode;
+		worker->gc_start = facts->gc_start;
+		worker->gc_done = facts->gc_done;
+	}
 	/* An executable that refers to a shared libpython's data has it by name, not by content. */
 	if (facts->python.kind == worker->python && !worker->python_version)
 		worker->python_version = facts->python.version;
@@ -296,30 +316,41 @@ int worker_inspect(pid_t pid, struct worker *out)
 	return err;
 }
 
-struct marker_search {
-	const struct worker *worker;
+struct file_search {
+	pid_t pid;
+	dev_t device;
+	uint64_t inode;
 	int fd; /* or -errno */
 };
 
-static int mapping_open_marker(void *context, const struct proc_mapping *mapping)
+static int mapping_open_searched(void *context, const struct proc_mapping *mapping)
 {
-	struct marker_search *search = context;
-	const struct worker_marker *marker = &search->worker->marker;
+	struct file_search *search = context;
 
-	if (!mapping->executable || mapping->inode != marker->inode ||
-	    mapping->device != marker->device)
+	if (!mapping->executable || mapping->inode != search->inode ||
+	    mapping->device != search->device)
 		return 0;
-	search->fd = proc_mapping_open(search->worker->pid, mapping);
+	search->fd = proc_mapping_open(search->pid, mapping);
 	return 1;
+}
+
+/* The executable mapping of this file, opened. fd or -errno. */
+static int file_open(pid_t pid, dev_t device, uint64_t inode)
+{
+	struct file_search search = {pid, device, inode, -ENOENT};
+	int err = proc_mappings_each(pid, mapping_open_searched, &search);
+
+	return err < 0 ? err : search.fd;
 }
 
 int worker_marker_open(const struct worker *worker)
 {
-	struct marker_search search = {.worker = worker, .fd = -ENOENT};
-	int err;
+	return worker->has_marker
+		       ? file_open(worker->pid, worker->marker.device, worker->marker.inode)
+		       : -ENOENT;
+}
 
-	if (!worker->has_marker)
-		return -ENOENT;
-	err = proc_mappings_each(worker->pid, mapping_open_marker, &search);
-	return err < 0 ? err : search.fd;
+int worker_python_open(const struct worker *worker)
+{
+	return file_open(worker->pid, worker->python_device, worker->python_inode);
 }

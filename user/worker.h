@@ -33,8 +33,11 @@ struct worker {
 	uint64_t start_ticks;
 	int threads;
 	enum worker_python python;
-	uint32_t python_version;     /* PY_VERSION_HEX, 0: not known */
-	const struct server *server; /* NULL: not known */
+	uint32_t python_version; /* PY_VERSION_HEX, 0: not known */
+	dev_t python_device;	 /* of the file that defines the runtime, for python/locate.c */
+	uint64_t python_inode;
+	struct elf_probe gc_start, gc_done; /* its USDT probes, offset 0: it has none */
+	const struct server *server;	    /* NULL: not known */
 	bool has_marker;
 	struct worker_marker marker; /* the first one mapped */
 };
@@ -44,5 +47,8 @@ int worker_inspect(pid_t pid, struct worker *out);
 
 /* Opens the file of the worker's marker, through the process. fd or -errno. */
 int worker_marker_open(const struct worker *worker);
+
+/* The same for the file that defines the Python runtime. */
+int worker_python_open(const struct worker *worker);
 
 #endif

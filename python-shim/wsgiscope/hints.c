@@ -19,12 +19,19 @@ struct attr_path {
 	enum marker_name names[PATH_MAX_NAMES];
 };
 
+/* To raise and clear an AttributeError for what is not there would cost 1 us. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define attr_look_up PyObject_GetOptionalAttr
+#else
+#define attr_look_up _PyObject_LookupAttr
+#endif
+
 /* An attribute, or NULL with no exception set. */
 static PyObject *attr_get(PyObject *object, PyObject *name)
 {
-	PyObject *value = PyObject_GetAttr(object, name);
+	PyObject *value;
 
-	if (!value)
+	if (attr_look_up(object, name, &value) < 0)
 		PyErr_Clear();
 	return value;
 }

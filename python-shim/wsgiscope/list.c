@@ -90,6 +90,23 @@ PyType_Spec list_spec = {
 };
 
 /*
+ * Fills self, which is empty. A list that only we hold, as most that an application returns, is
+ * about to be freed: its items are moved, without a copy. -1 with an exception set: no memory.
+ */
+static int items_take(PyListObject *self, PyListObject *result)
+{
+	if (Py_REFCNT(result) > 1)
+		return PyList_SetSlice((PyObject *)self, 0, 0, (PyObject *)result);
+	self->ob_item = result->ob_item;
+	self->allocated = result->allocated;
+	Py_SET_SIZE(self, PyList_GET_SIZE(result));
+	result->ob_item = NULL;
+	result->allocated = 0;
+	Py_SET_SIZE(result, 0);
+	return 0;
+}
+
+/*
  * The stand-in for result, an exact list. Returns a new reference, or NULL with an exception set if
  * there is no memory.
  */
@@ -100,7 +117,7 @@ PyObject *list_wrap(struct marker_state *state, struct request *req, PyObject *r
 
 	if (!self)
 		return NULL;
-	if (PyList_SetSlice((PyObject *)self, 0, 0, result) < 0) {
+	if (items_take(&self->list, (PyListObject *)result) < 0) {
 		Py_DECREF(self);
 		return NULL;
 	}

@@ -25,9 +25,21 @@ _Static_assert(offsetof(struct wsgiscope_request, route) -
 		       STRING_ROUTE * sizeof(struct wsgiscope_str),
 	       "enum request_string follows struct wsgiscope_request");
 
+/* A short string is copied to where the tracer reads anyway. */
+static const void *text_beside(struct wsgiscope_request *mark, const void *text, size_t bytes)
+{
+	char *to = mark->text + mark->text_bytes;
+
+	if (bytes > sizeof(mark->text) - mark->text_bytes)
+		return text;
+	memcpy(to, text, bytes);
+	mark->text_bytes += (unsigned int)bytes;
+	return to;
+}
+
 /*
- * Shows value, a str, as it lies in memory; it stays alive until the request is freed. Anything
- * else, NULL included, leaves the string absent.
+ * Shows value, a str: copied if it is short, else as it lies in memory, where it stays alive until
+ * the request is freed. Anything else, NULL included, leaves the string absent.
  */
 void request_set_string(struct request *req, enum request_string which, PyObject *value)
 {
@@ -39,9 +51,11 @@ void request_set_string(struct request *req, enum request_string which, PyObject
 	Py_INCREF(value);
 	req->strings[which] = value;
 	len = PyUnicode_GET_LENGTH(value);
-	slot->ptr = (uintptr_t)PyUnicode_DATA(value);
 	slot->len = len > UINT_MAX ? UINT_MAX : (unsigned int)len;
 	slot->kind = PyUnicode_KIND(value); /* 1, 2, 4: WSGISCOPE_STR_LATIN1, _UCS2, _UCS4 */
+	slot->ptr = (uintptr_t)PyUnicode_DATA(value);
+	if (slot->kind == WSGISCOPE_STR_LATIN1)
+		slot->ptr = (uintptr_t)text_beside(&req->mark, PyUnicode_DATA(value), (size_t)len);
 }
 
 static void request_read_environ(struct request *req, struct marker_state *state, PyObject *environ)

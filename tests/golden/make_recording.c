@@ -343,6 +343,113 @@ static void fill_many(struct recording *out)
 	put_counters(out, 2200, 0);
 }
 
+/* A request whose 10 ms went so, in the order of enum rec_state, in units of 10 us. */
+static struct rec_request states_request(__u64 id, const __u64 units[STATE_COUNT])
+{
+	struct rec_request r = make_request(id);
+
+	r.flags = REC_F_STATES;
+	for (int i = 0; i < STATE_COUNT; i++)
+		r.states.ns[i] = units[i] * MS / 100;
+	return r;
+}
+
+static const __u64 all_states[STATE_COUNT] = {100, 50, 200, 300, 100, 25, 25, 150, 50};
+static const __u64 cpu_only[STATE_COUNT] = {1000};
+static const __u64 cpu_and_lock[STATE_COUNT] = {[STATE_CPU] = 300, [STATE_LOCK] = 700};
+static const __u64 cpu_and_read[STATE_COUNT] = {[STATE_CPU] = 200, [STATE_SOCKET_READ] = 800};
+
+static void fill_peers(struct recording *out)
+{
+	static const struct rec_peer peers[] = {
+		{.wait_ns = 8 * MS,
+		 .family = REC_FAMILY_INET,
+		 .port = 5432,
+		 .address = {10, 0, 0, 5}},
+		{.wait_ns = 8 * MS,
+		 .family = REC_FAMILY_INET6,
+		 .port = 65535,
+		 .address = {0x20, 1, 0xd, 0xb8, [15] = 1}},
+		{.wait_ns = 8 * MS, .family = REC_FAMILY_UNIX},
+		{.wait_ns = 1ULL << 63, .family = REC_FAMILY_INET, .address = {255, 255, 255, 255}},
+		{.family = 77},
+	};
+
+	for (unsigned int i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+		struct rec_request r = states_request(120 + i, cpu_and_read);
+
+		r.states.peer = peers[i];
+		put_request(out, r, "/peer");
+	}
+}
+
+/* States that cannot be, though the record is sound otherwise. */
+static void fill_false_states(struct recording *out)
+{
+	struct rec_request r = states_request(130, all_states);
+
+	r.states.ns[STATE_SLEEP] += 10 * MS;
+	put_request(out, r, "/sum/over");
+	r = states_request(131, all_states);
+	r.states.ns[STATE_SOCKET_READ] = 0;
+	put_request(out, r, "/sum/short");
+	r = states_request(132, cpu_only);
+	r.states.ns[STATE_FILE] = ~0ULL; /* with the next one it wraps around to nothing */
+	r.states.ns[STATE_LOCK] = 1;
+	put_request(out, r, "/sum/wraps");
+	r = states_request(133, cpu_only);
+	r.flags |= REC_F_NO_END;
+	r.end_ns = 0;
+	put_request(out, r, "/no/end");
+	r = states_request(134, cpu_only);
+	r.flags |= REC_F_GC_SEEN;
+	r.states.gc_ns = r.states.client_read_ns = 1ULL << 62;
+	put_request(out, r, "/parts/over");
+}
+
+/* Where the time went, and what stands beside it. */
+static void fill_states(struct recording *out)
+{
+	struct rec_request r = states_request(110, all_states);
+
+	put_worker(out, MAKE_PID, "gunicorn");
+	r.flags |= REC_F_GC_SEEN;
+	r.states.client_read_ns = MS;
+	r.states.peer = (struct rec_peer){.wait_ns = 3 * MS / 2,
+					  .family = REC_FAMILY_INET,
+					  .port = 80,
+					  .address = {127, 0, 0, 1}};
+	r.states.gc_ns = 123456;
+	r.states.gc_count = 3;
+	put_request(out, r, "/all");
+	r = states_request(111, cpu_and_lock);
+	r.flags |= REC_F_GIL_UNSEEN;
+	r.states.gc_ns = 5;
+	put_request(out, r, "/gil/unseen");
+	put_request(out, states_request(112, cpu_and_lock), "/gil/seen");
+	r = make_request(113);
+	r.flags = REC_F_STATES_MIXED;
+	put_request(out, r, "/mixed");
+	r = states_request(114, cpu_only);
+	r.states.ns[STATE_CPU] -= 40000;
+	r.states.ns[STATE_SLEEP] = 40000; /* too little to be worth its place */
+	r.flags |= REC_F_GC_SEEN;
+	put_request(out, r, "/cpu");
+	r = make_request(115);
+	r.queue_ns = 12500001;
+	put_request(out, r, "/queue/socket");
+	r = make_request(116);
+	r.queue_ns = 12500001;
+	make_latin1(&r, STR_QUEUE, "t=1795341715.990");
+	put_request(out, r, "/queue/header");
+	r = make_request(117);
+	r.queue_ns = 1ULL << 60;
+	put_request(out, r, "/queue/false");
+	fill_peers(out);
+	fill_false_states(out);
+	put_counters(out, 17, 0);
+}
+
 /* Nothing happened. */
 static void fill_empty(struct recording *out)
 {
@@ -355,7 +462,7 @@ static const struct {
 } recordings[] = {
 	{"outcomes", fill_outcomes}, {"notes", fill_notes},   {"hostile", fill_hostile},
 	{"lying", fill_lying},	     {"broken", fill_broken}, {"blocks", fill_blocks},
-	{"many", fill_many},	     {"empty", fill_empty},
+	{"many", fill_many},	     {"empty", fill_empty},   {"states", fill_states},
 };
 
 int main(int argc, char **argv)

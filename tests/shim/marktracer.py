@@ -25,8 +25,9 @@ class Request(ctypes.Structure):
             "id", "start_ns", "end_ns", "first_block_ns", "output_ns", "blocks", "bytes",
             "block_bytes", "block_app_ns", "block_output_ns")]
         + [("status", ctypes.c_uint32), ("fd", ctypes.c_int32), ("flags", ctypes.c_uint32),
-           ("pad", ctypes.c_uint32)]
+           ("text_bytes", ctypes.c_uint32)]
         + [(name, Str) for name in STRINGS]
+        + [("text", ctypes.c_char * 128)]
     )
 
 

@@ -11,7 +11,7 @@ import wsgiref.util
 
 import pytest
 from answers import BLOCKS, Closing, Iterable, Iterator, Sequence, Sized, answering, call
-from miniserver import Server, nap, napped, near, serve
+from miniserver import Server, make_environ, nap, napped, near, serve
 from wsgiscope import mark
 
 SLEEP_S = 0.05
@@ -333,3 +333,22 @@ def test_exhausted_and_never_closed(traced):
 def test_never_iterated(traced):
     call(answering(lambda: (b for b in BLOCKS)))
     assert traced.end.flags == {"UNCLOSED"} and traced.end.blocks == 0
+
+
+def test_a_list_that_the_application_keeps_is_left_as_it_is(traced):
+    kept = [b"one", b"two"]
+    for _ in range(2):
+        assert list(call(mark(answering(kept)))) == kept == [b"one", b"two"]
+
+
+def test_a_list_that_the_application_gives_away_is_whole(traced):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        body = [b"%d" % i for i in range(10)]
+        body.pop()
+        return body
+
+    result = mark(app)(make_environ(), lambda *_: None)
+    assert len(result) == 9 and b"".join(result) == b"012345678"
+    result.append(b"more")  # as the server may: a list of its own
+    assert result[-1] == b"more" and result == [b"%d" % i for i in range(9)] + [b"more"]

@@ -80,13 +80,23 @@ def test_struct_is_complete(traced):
     end = traced.end
     start = traced.of("start")[0]
     for seen in (start, end):
-        assert (seen.version, seen.size, seen.pad) == (1, 232, 0)
+        assert (seen.version, seen.size) == (1, 360)
+        assert seen.text == b"POST/mount/caf\xc3\xa9t=1.500-ab-cd-01shop"
+        assert seen.text_bytes == len(seen.text)
         assert (seen.method, seen.script, seen.path) == ("POST", "/mount", "/caf\xc3\xa9")
         assert (seen.queue, seen.traceparent, seen.app) == ("t=1.5", "00-ab-cd-01", "shop")
         assert seen.fd == -1 and seen.route is None and seen.exception is None
     assert (start.status, start.blocks, start.first_block_ns) == (0, 0, 0)
     assert (end.status, end.blocks, end.bytes) == (200, 1, 5)
     assert end.start_ns <= end.first_block_ns <= end.end_ns
+
+
+def test_what_does_not_fit_beside_is_left_where_it_lies(traced):
+    path = "/" + "p" * 121
+    serve(mark(hello, name="shop"), environ=make_environ(
+        REQUEST_METHOD="POST", SCRIPT_NAME="/s", PATH_INFO=path, HTTP_X_REQUEST_START="t=1.5"))
+    assert (traced.end.path, traced.end.queue, traced.end.app) == (path, "t=1.5", "shop")
+    assert traced.end.text == ("POST/s" + path).encode()  # full to the last byte
 
 
 @pytest.mark.parametrize("path", ["/\u0416", "/\U0001f40d", "/" + "x" * 300, ""])

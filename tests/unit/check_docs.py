@@ -65,7 +65,7 @@ with open("user/decode.c", encoding="utf-8") as stream:
 with open("user/sinks/words.c", encoding="utf-8") as stream:
     words = stream.read()
 assert len(losses) > 5
-advised = re.findall(r'^\t\{"(\w+)",\s+"', words, re.M)
+advised = re.findall(r'^\t\{"(\w+)", (?:true|false),', words, re.M)
 check("sinks/words.c", losses + ["blocks_full"], advised)
 check("man page, LOSSES", advised, re.findall(r"^\.It (\w+)$", sections["LOSSES"], re.M))
 notes = re.findall(r'^\t\{NOTE_\w+,\s+"(\w+)"', words, re.M)

@@ -109,7 +109,7 @@ static void test_sound(void **state)
 
 static const struct outcome_case {
 	const char *what;
-	bool call, iter, close, exhausted, closed, unclosed, no_end, conn_unknown;
+	bool call, iter, close, exhausted, closed, unclosed, no_end, conn_unknown, write_short;
 	bool file_wrapper, blocks_unseen;
 	int error;
 	unsigned int status;
@@ -148,6 +148,8 @@ static const struct outcome_case {
 	{"close() raised as the client went", .close = true, .closed = true, .error = EPIPE,
 	 .exception = "OSError", .outcome = OUTCOME_EXCEPTION},
 	{"never closed", .unclosed = true, .outcome = OUTCOME_UNCLOSED},
+	{"dropped in the middle of a write", .unclosed = true, .write_short = true,
+	 .outcome = OUTCOME_DISCONNECT},
 	{"worker died", .no_end = true, .outcome = OUTCOME_UNCLOSED},
 	{"exhausted, no close() to call", .exhausted = true, .outcome = OUTCOME_OK},
 };
@@ -164,6 +166,7 @@ static void test_outcomes(void **state)
 		from->exhausted = outcome->exhausted;
 		from->closed = outcome->closed;
 		from->unclosed = outcome->unclosed;
+		from->write_short = outcome->write_short;
 		from->no_end = outcome->no_end;
 		from->conn_unknown = outcome->conn_unknown;
 		from->is_file_wrapper = outcome->file_wrapper;

@@ -114,6 +114,110 @@ static void test_families(void **state)
 	}
 }
 
+static void test_states(void **state)
+{
+	struct rec_request record = make_request(1);
+	const struct event_states *states = &event.request.states;
+
+	record.queue_ns = 77;
+	for (int i = 0; i < STATE_COUNT; i++)
+		record.states.ns[i] = ~(__u64)i;
+	record.states.client_read_ns = 101;
+	record.states.gc_ns = 102;
+	record.states.gc_count = 0xffffffff;
+	assert_int_equal(decode_request(&record), 0);
+	assert_int_equal(event.request.queue_ns, 77);
+	for (int i = 0; i < REQUEST_STATES; i++)
+		assert_true(states->ns[i] == ~(uint64_t)i);
+	assert_int_equal(states->client_read_ns, 101);
+	assert_int_equal(states->gc_ns, 102);
+	assert_int_equal(states->gc_count, 0xffffffff);
+	assert_string_equal(states->peer, "");
+	assert_int_equal(states->peer_ns, 0);
+}
+
+/* As enum rec_state and enum request_state, by name: the order alone would not show an exchange. */
+static void test_state_names(void **state)
+{
+	static const int pairs[][2] = {
+		{STATE_CPU, REQUEST_CPU},
+		{STATE_RUNNABLE, REQUEST_RUNNABLE},
+		{STATE_GIL, REQUEST_GIL},
+		{STATE_SOCKET_READ, REQUEST_SOCKET_READ},
+		{STATE_SOCKET_WRITE, REQUEST_SOCKET_WRITE},
+		{STATE_FILE, REQUEST_FILE},
+		{STATE_LOCK, REQUEST_LOCK},
+		{STATE_SLEEP, REQUEST_SLEEP},
+		{STATE_OTHER, REQUEST_OTHER},
+	};
+
+	assert_int_equal(COUNT_OF(pairs), REQUEST_STATES);
+	for (size_t i = 0; i < COUNT_OF(pairs); i++)
+		assert_int_equal(pairs[i][0], pairs[i][1]);
+}
+
+static void test_state_flags(void **state)
+{
+	const struct event_states *states = &event.request.states;
+	const bool *const flags[] = {&states->seen, &states->mixed, &states->gil_unseen,
+				     &states->gc_seen};
+
+	for (unsigned int bit = 0; bit < 32; bit++) {
+		struct rec_request record = make_request(1);
+
+		record.flags = 1U << bit;
+		assert_int_equal(decode_request(&record), 0);
+		for (unsigned int i = 0; i < COUNT_OF(flags); i++)
+			assert_int_equal(*flags[i], 1U << bit == (unsigned int)REC_F_STATES << i);
+	}
+}
+
+static void test_peers(void **state)
+{
+	static const struct {
+		struct rec_peer peer;
+		const char *expected;
+	} cases[] = {
+		{{.family = REC_FAMILY_NONE, .port = 80, .address = {1}}, ""},
+		{{.family = REC_FAMILY_INET, .port = 5432, .address = {10, 0, 0, 5, 99}},
+		 "10.0.0.5:5432"},
+		{{.family = REC_FAMILY_INET, .port = 65535, .address = {255, 255, 255, 255}},
+		 "255.255.255.255:65535"},
+		{{.family = REC_FAMILY_INET6, .port = 6379, .address = {[15] = 1}}, "[::1]:6379"},
+		/* The longest that there can be. */
+		{{.family = REC_FAMILY_INET6,
+		  .port = 65535,
+		  .address = {0xff, 0xf1, 0xff, 0xf2, 0xff, 0xf3, 0xff, 0xf4, 0xff, 0xf5, 0xff,
+			      0xf6, 0xff, 0xf7, 0xff, 0xf8}},
+		 "[fff1:fff2:fff3:fff4:fff5:fff6:fff7:fff8]:65535"},
+		{{.family = REC_FAMILY_UNIX, .port = 9, .address = {1}}, "unix"},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct rec_request record = make_request(1);
+
+		record.states.peer = cases[i].peer;
+		record.states.peer.wait_ns = 1000 + i;
+		assert_int_equal(decode_request(&record), 0);
+		assert_string_equal(event.request.states.peer, cases[i].expected);
+		assert_int_equal(event.request.states.peer_ns, 1000 + i);
+	}
+}
+
+/* The kernel side names no other family: it has made no such record. */
+static void test_peers_refused(void **state)
+{
+	static const __u32 families[] = {REC_FAMILY_OTHER, REC_FAMILY_OTHER + 1, 0x7fffffff,
+					 0xffffffff};
+
+	for (size_t i = 0; i < COUNT_OF(families); i++) {
+		struct rec_request record = make_request(1);
+
+		record.states.peer.family = families[i];
+		assert_int_equal(decode_request(&record), -EBADMSG);
+	}
+}
+
 static void test_strings(void **state)
 {
 	static const __u16 ucs2[] = {'a', 0xe9, 0x20ac, 0xd800};
@@ -337,6 +441,11 @@ int main(void)
 		cmocka_unit_test(test_request_numbers),
 		cmocka_unit_test(test_request_flags),
 		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_state_names),
+		cmocka_unit_test(test_state_flags),
+		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_peers_refused),
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_strings_at_their_widest),
 		cmocka_unit_test(test_request_refused),

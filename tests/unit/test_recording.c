@@ -200,7 +200,8 @@ static void test_header(void **state)
 	check_header(offsetof(struct recording_header, order), 7, -EBADMSG);
 	check_header(offsetof(struct recording_header, version), RECORDING_VERSION + 1,
 		     -EPROTONOSUPPORT);
-	check_header(offsetof(struct recording_header, version), 0, -EPROTONOSUPPORT);
+	for (uint32_t version = 0; version < RECORDING_VERSION; version++)
+		check_header(offsetof(struct recording_header, version), version, -EPROTONOSUPPORT);
 	check_header(offsetof(struct recording_header, header_bytes), 24, -EBADMSG);
 	check_header(offsetof(struct recording_header, header_bytes), 36, -EBADMSG);
 	check_header(offsetof(struct recording_header, header_bytes), 0x7ffffff8, -EBADMSG);

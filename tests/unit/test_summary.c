@@ -11,7 +11,7 @@
 
 static struct request request_of(const char *group, int64_t application_ns)
 {
-	return (struct request){
+	struct request request = {
 		.path_group = {group, strlen(group)},
 		.application_ns = application_ns,
 		.output_ns = 1000000,
@@ -19,6 +19,10 @@ static struct request request_of(const char *group, int64_t application_ns)
 		.bytes = 10,
 		.write_calls = 3,
 	};
+
+	for (int i = 0; i < REQUEST_STATES; i++)
+		request.states_ns[i] = REQUEST_UNSEEN;
+	return request;
 }
 
 static char *printed(struct summary *summary)
@@ -87,6 +91,97 @@ static void test_bound(void **state)
 	summary_free(summary);
 }
 
+/* A request with these states, in milliseconds. */
+static void states_add(struct summary *summary, const char *group, const int64_t ms[REQUEST_STATES])
+{
+	struct request request = request_of(group, 1000000);
+
+	for (int i = 0; i < REQUEST_STATES; i++)
+		request.states_ns[i] = ms[i] < 0 ? REQUEST_UNSEEN : ms[i] * 1000000;
+	request.application_ns = 0;
+	for (int i = 0; i < REQUEST_STATES; i++)
+		request.application_ns += ms[i] < 0 ? 0 : ms[i] * 1000000;
+	assert_int_equal(summary_add(summary, &request), 0);
+}
+
+static void test_states(void **state)
+{
+	struct summary *summary = summary_new();
+	struct request request;
+	char *text;
+
+	assert_non_null(summary);
+	states_add(summary, "/most", (const int64_t[]){1000, 0, 0, 0, 0, 0, 0, 0, 0});
+	/* The share of each in all the time, not the mean of shares; the GIL where it was seen. */
+	states_add(summary, "/some", (const int64_t[]){100, 100, 100, 0, 0, 0, 100, 0, 0});
+	states_add(summary, "/some", (const int64_t[]){10, 0, -1, 20, 30, 40, 0, 0, 0});
+	request = request_of("/some", 1000000); /* its states were not seen: it is not counted */
+	assert_int_equal(summary_add(summary, &request), 0);
+	request = request_of("/none", 1000000);
+	assert_int_equal(summary_add(summary, &request), 0);
+	states_add(summary, "/gil", (const int64_t[]){1, 0, -1, 0, 0, 0, 2, 3, 4});
+	states_add(summary, "/zero", (const int64_t[]){0, 0, 0, 0, 0, 0, 0, 0, 0});
+	text = printed(summary);
+	assert_non_null(strstr(text, "  /none\n"));
+	assert_string_equal(
+		strstr(text, "\nWhere"),
+		"\nWhere the application time went, in per cent:\n"
+		"   COUNT   CPU RUNNABLE   GIL SOCKET_READ SOCKET_WRITE  FILE  LOCK SLEEP OTHER  "
+		"ROUTE OR PATH GROUP\n"
+		"       1 100.0      0.0   0.0         0.0          0.0   0.0   0.0   0.0   0.0  "
+		"/most\n"
+		"       2  22.0     20.0  20.0         4.0          6.0   8.0  20.0   0.0   0.0  "
+		"/some\n"
+		"       1  10.0      0.0     -         0.0          0.0   0.0  20.0  30.0  40.0  "
+		"/gil\n");
+	free(text);
+	summary_free(summary);
+}
+
+/* No table of nothing. */
+static void test_no_states(void **state)
+{
+	struct summary *summary = summary_new();
+	struct request request = request_of("/none", 1000000);
+	char *text;
+
+	assert_non_null(summary);
+	assert_int_equal(summary_add(summary, &request), 0);
+	text = printed(summary);
+	assert_non_null(strstr(text, "/none"));
+	assert_null(strstr(text, "RUNNABLE"));
+	free(text);
+	summary_free(summary);
+}
+
+/* The groups of the table above and no others; what is past the bound, too. */
+static void test_states_bound(void **state)
+{
+	struct summary *summary = summary_new();
+	const char *table;
+	char *text;
+	int rows = 0;
+
+	assert_non_null(summary);
+	for (int i = 0; i <= SUMMARY_GROUPS_MAX; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "/group-%d", i);
+		states_add(summary, name, (const int64_t[]){0, 0, i + 1, 0, 0, 0, 0, 0, 0});
+	}
+	text = printed(summary);
+	table = strstr(text, "\nWhere");
+	assert_non_null(table);
+	for (const char *at = table; (at = strstr(at, "100.0")); at++)
+		rows++;
+	assert_int_equal(rows, 40 + 1);
+	assert_non_null(strstr(table, "/group-1999\n"));
+	assert_null(strstr(table, "/group-1959\n"));
+	assert_non_null(strstr(table, "  (other: past 2000 groups)\n"));
+	free(text);
+	summary_free(summary);
+}
+
 static void test_nothing(void **state)
 {
 	struct summary *summary = summary_new();
@@ -100,9 +195,9 @@ static void test_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sums),
-		cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_sums),	     cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_states),	     cmocka_unit_test(test_no_states),
+		cmocka_unit_test(test_states_bound), cmocka_unit_test(test_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

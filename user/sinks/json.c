@@ -55,16 +55,16 @@ static void put_count(FILE *out, const char *key, int64_t value)
 }
 
 /* Whole nanoseconds as milliseconds, exactly, without a double in between. */
-static void put_ms(FILE *out, const char *key, int64_t ns)
+static void put_member_ms(FILE *out, const char *separator, const char *key, int64_t ns)
 {
 	unsigned int part;
 
 	if (ns == REQUEST_UNSEEN) {
-		put_word(out, key, NULL);
+		fprintf(out, "%s\"%s\":null", separator, key);
 		return;
 	}
 	part = (unsigned int)(ns % 1000000);
-	fprintf(out, ",\"%s\":%" PRId64 ".%03u", key, ns / 1000000, part / 1000);
+	fprintf(out, "%s\"%s\":%" PRId64 ".%03u", separator, key, ns / 1000000, part / 1000);
 	if (part % 1000 == 0)
 		return;
 	if (part % 100 == 0)
@@ -73,6 +73,11 @@ static void put_ms(FILE *out, const char *key, int64_t ns)
 		fprintf(out, "%02u", part / 10 % 100);
 	else
 		fprintf(out, "%03u", part % 1000);
+}
+
+static void put_ms(FILE *out, const char *key, int64_t ns)
+{
+	put_member_ms(out, ",", key, ns);
 }
 
 /* time_ns >= 0: the year is between 1970 and 2262. */
@@ -85,6 +90,23 @@ static void put_time(FILE *out, const char *key, int64_t time_ns)
 	gmtime_r(&seconds, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
 	fprintf(out, "\"%s\":\"%s.%06" PRId64 "Z\"", key, text, time_ns % 1000000000 / 1000);
+}
+
+static void put_states(FILE *out, const struct request *request)
+{
+	if (request->states_ns[REQUEST_CPU] == REQUEST_UNSEEN) {
+		put_word(out, "states_ms", NULL);
+	} else {
+		fputs(",\"states_ms\":{", out);
+		for (int i = 0; i < REQUEST_STATES; i++)
+			put_member_ms(out, i ? "," : "", state_name(i), request->states_ns[i]);
+		fputc('}', out);
+	}
+	put_ms(out, "socket_read_client_ms", request->client_read_ns);
+	put_text(out, "socket_read_peer", request->peer);
+	put_ms(out, "socket_read_peer_ms", request->peer_ns);
+	put_ms(out, "gc_ms", request->gc_ns);
+	put_count(out, "gc_count", request->gc_count);
 }
 
 static void put_notes(FILE *out, uint32_t notes)
@@ -131,7 +153,7 @@ static int json_request(void *state, const struct request *request)
 	put_ms(out, "first_byte_ms", request->first_byte_ns);
 	put_ms(out, "queue_ms", request->queue_ns);
 	put_word(out, "queue_source", request->queue_source);
-	put_word(out, "states_ms", NULL); /* the states of a request are not taken yet */
+	put_states(out, request);
 	put_notes(out, request->notes);
 	fputs("}\n", out);
 	return 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the groups: a hash of at most SUMMARY_GROUPS_MAX names, each with its sums and a
- * distribution of application times. Only what was seen is added: a mean is over those.
+ * Owns the groups: a hash of at most SUMMARY_GROUPS_MAX names, each with its sums, a distribution
+ * of application times and the time in each state. Only what was seen is added: a mean is over
+ * those.
  */
 #include "summary.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -14,6 +16,7 @@
 #include "escape.h"
 #include "histogram.h"
 #include "request.h"
+#include "words.h"
 
 #define SLOTS	   4096 /* a power of two, over twice the groups */
 #define ROWS_SHOWN 40
@@ -30,6 +33,7 @@ struct group {
 	uint64_t requests, not_ok;
 	struct histogram application_ns;
 	struct seen_sum output_ns, blocks, bytes, write_calls;
+	struct seen_sum states_ns[REQUEST_STATES];
 };
 
 struct summary {
@@ -136,6 +140,8 @@ int summary_add(struct summary *summary, const struct request *request)
 	seen_add(&group->blocks, request->blocks);
 	seen_add(&group->bytes, request->bytes);
 	seen_add(&group->write_calls, request->write_calls);
+	for (int i = 0; i < REQUEST_STATES; i++)
+		seen_add(&group->states_ns[i], request->states_ns[i]);
 	return 0;
 }
 
@@ -171,6 +177,17 @@ static void sum_print(FILE *out, int width, const struct seen_sum *sum)
 		fprintf(out, " %*s", width, "-");
 }
 
+/* The last column of both tables. */
+static void name_print(const struct group *group, FILE *out)
+{
+	fputs("  ", out);
+	if (group->name)
+		escape_text(out, group->name, group->name_bytes);
+	else
+		fprintf(out, "(other: past %d groups)", SUMMARY_GROUPS_MAX);
+	fputc('\n', out);
+}
+
 static void group_print(const struct group *group, FILE *out)
 {
 	static const double fractions[] = {0.5, 0.95, 1.0};
@@ -185,12 +202,64 @@ static void group_print(const struct group *group, FILE *out)
 	sum_print(out, 8, &group->blocks);
 	sum_print(out, 11, &group->bytes);
 	sum_print(out, 8, &group->write_calls);
-	fputs("  ", out);
-	if (group->name)
-		escape_text(out, group->name, group->name_bytes);
-	else
-		fprintf(out, "(other: past %d groups)", SUMMARY_GROUPS_MAX);
-	fputc('\n', out);
+	name_print(group, out);
+}
+
+/* As wide as the state's name, and as "100.0". */
+static int state_width(enum request_state state)
+{
+	size_t name = strlen(state_name(state));
+
+	return name < 5 ? 5 : (int)name;
+}
+
+static void states_header_print(FILE *out)
+{
+	fprintf(out, "\nWhere the application time went, in per cent:\n%8s", "COUNT");
+	for (int i = 0; i < REQUEST_STATES; i++) {
+		const char *name = state_name(i);
+
+		fprintf(out, " %*s", state_width(i) - (int)strlen(name), "");
+		for (; *name; name++)
+			fputc(toupper((unsigned char)*name), out);
+	}
+	fputs("  ROUTE OR PATH GROUP\n", out);
+}
+
+/* Nothing for a group without states. */
+static void states_print(const struct group *group, FILE *out)
+{
+	const struct seen_sum *states = group->states_ns;
+	double total = 0;
+
+	for (int i = 0; i < REQUEST_STATES; i++)
+		total += states[i].sum;
+	if (total <= 0)
+		return;
+	fprintf(out, "%8" PRIu64, states[REQUEST_CPU].seen);
+	for (int i = 0; i < REQUEST_STATES; i++) {
+		if (states[i].seen)
+			fprintf(out, " %*.1f", state_width(i), 100 * states[i].sum / total);
+		else
+			fprintf(out, " %*s", state_width(i), "-");
+	}
+	name_print(group, out);
+}
+
+/* Of the groups in the table above, those with states. slots: packed and sorted. */
+static void states_table_print(const struct summary *summary, unsigned int used, FILE *out)
+{
+	uint64_t seen = summary->other ? summary->other->states_ns[REQUEST_CPU].seen : 0;
+
+	for (unsigned int i = 0; i < used; i++)
+		seen += summary->slots[i]->states_ns[REQUEST_CPU].seen;
+	if (!seen)
+		return;
+	states_header_print(out);
+	for (unsigned int i = 0; i < used; i++)
+		states_print(summary->slots[i], out);
+	if (summary->other)
+		states_print(summary->other, out);
 }
 
 void summary_print(struct summary *summary, FILE *out)
@@ -218,4 +287,5 @@ void summary_print(struct summary *summary, FILE *out)
 			used - ROWS_SHOWN);
 	if (summary->other)
 		group_print(summary->other, out);
+	states_table_print(summary, used < ROWS_SHOWN ? used : ROWS_SHOWN, out);
 }

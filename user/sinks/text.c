@@ -137,7 +137,46 @@ static char outcome_mark(enum request_outcome outcome)
 	}
 }
 
-/* After the path: how it ended if not well, the exception, the queue time, the notes. */
+#define STATES_SHOWN 3
+
+_Static_assert(STATES_SHOWN <= REQUEST_STATES, "there are enough");
+
+/* The state that took most of those not yet shown. */
+static int state_next(const struct request *request, const bool shown[REQUEST_STATES])
+{
+	int most = 0;
+
+	while (shown[most])
+		most++;
+	for (int i = most + 1; i < REQUEST_STATES; i++)
+		if (!shown[i] && request->states_ns[i] > request->states_ns[most])
+			most = i;
+	return most;
+}
+
+/* The largest, as shares of the application time; less than half a per cent is not shown. */
+static void states_print(FILE *out, const struct request *request)
+{
+	bool shown[REQUEST_STATES] = {false};
+	int count;
+
+	if (request->states_ns[REQUEST_CPU] == REQUEST_UNSEEN || request->application_ns <= 0)
+		return;
+	for (count = 0; count < STATES_SHOWN; count++) {
+		int state = state_next(request, shown);
+		double share =
+			100 * (double)request->states_ns[state] / (double)request->application_ns;
+
+		if (share < 0.5)
+			break;
+		fprintf(out, "%s%s %.0f%%", count ? " " : "  [", state_name(state), share);
+		shown[state] = true;
+	}
+	if (count)
+		fputc(']', out);
+}
+
+/* After the path: how it ended if not well, the exception, states, the queue time, the notes. */
 static void tail_print(FILE *out, const struct request *request)
 {
 	const char *separator = "  (";
@@ -148,6 +187,7 @@ static void tail_print(FILE *out, const struct request *request)
 		fputc(' ', out);
 		escape_text(out, request->exception.ptr, request->exception.bytes);
 	}
+	states_print(out, request);
 	if (request->queue_ns != REQUEST_UNSEEN)
 		fprintf(out, "  queued %.3f ms", (double)request->queue_ns / 1e6);
 	for (const struct note_words *words = note_words; words->bit; words++) {

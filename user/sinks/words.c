@@ -43,6 +43,23 @@ const char *mode_name(enum request_mode mode)
 	return mode == REQUEST_WIRE ? "wire" : "marker";
 }
 
+const char *state_name(enum request_state state)
+{
+	static const char *const names[REQUEST_STATES] = {
+		[REQUEST_CPU] = "cpu",
+		[REQUEST_RUNNABLE] = "runnable",
+		[REQUEST_GIL] = "gil",
+		[REQUEST_SOCKET_READ] = "socket_read",
+		[REQUEST_SOCKET_WRITE] = "socket_write",
+		[REQUEST_FILE] = "file",
+		[REQUEST_LOCK] = "lock",
+		[REQUEST_SLEEP] = "sleep",
+		[REQUEST_OTHER] = "other",
+	};
+
+	return names[state];
+}
+
 const struct note_words note_words[] = {
 	{NOTE_RETURNED_BYTES, "returned_bytes", "returned bytes, not a list of bytes"},
 	{NOTE_RETURNED_STR, "returned_str", "returned str, not a list of bytes"},
@@ -57,36 +74,50 @@ const struct note_words note_words[] = {
 	{NOTE_NO_START, "no_start", "start unseen"},
 	{NOTE_CLOSED_EARLY, "closed_early", "closed before its end"},
 	{NOTE_ID_REUSED, "id_reused", "end unseen, another took its id or connection"},
+	{NOTE_STATES_MIXED, "states_mixed",
+	 "took turns with others on its thread, or ended on another: states unseen"},
+	{NOTE_GIL_UNSEEN, "gil_unseen", "where the GIL lies is not known: waits for it are lock"},
 	{0, NULL, NULL},
 };
 
+/* Whether there is a record all the same, with less in it: then nothing is missing from the count
+ * of requests. */
 static const struct loss_words {
-	const char *name, *advice;
+	const char *name;
+	bool recorded;
+	const char *advice;
 } loss_words[] = {
-	{"ring_full", "the ring was full: give --ring-size more"},
-	{"requests_full", "too many at once: give --max-in-flight more"},
-	{"bad_mark", "a mark pointed at nothing that makes sense"},
-	{"marker_version",
+	{"ring_full", false, "the ring was full: give --ring-size more"},
+	{"requests_full", false, "too many at once: give --max-in-flight more"},
+	{"bad_mark", false, "a mark pointed at nothing that makes sense"},
+	{"marker_version", false,
 	 "marker of another version: install the one that came with this program"},
-	{"bad_string", "a text could not be read, its request is shown without it"},
-	{"thread_state", "the kernel had no memory for a thread's state"},
-	{"no_start", "ended, but began before the trace did"},
-	{"id_reused", "its id or connection was taken by another"},
-	{"fd_unreadable", "the connection could not be found"},
-	{"sweep_race", "changed while it was being taken"},
-	{"stream", "records that could not be decoded"},
-	{"in_flight", "had not ended when the trace did"},
-	{"blocks_full", "blocks given up, too many waited for their request's end"},
-	{NULL, NULL},
+	{"bad_string", true, "a text could not be read, its request is shown without it"},
+	{"thread_state", false, "the kernel had no memory for a thread's state"},
+	{"no_start", true, "ended, but began before the trace did"},
+	{"id_reused", true, "its id or connection was taken by another"},
+	{"fd_unreadable", true, "the connection could not be found"},
+	{"sweep_race", false, "changed while it was being taken"},
+	{"stream", false, "records that could not be decoded"},
+	{"in_flight", false, "had not ended when the trace did"},
+	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
+	{NULL, false, NULL},
 };
+
+static const struct loss_words *loss_find(const char *name)
+{
+	const struct loss_words *words = loss_words;
+
+	while (words->name && strcmp(words->name, name))
+		words++;
+	return words;
+}
 
 const char *loss_advice(const char *name)
 {
-	for (const struct loss_words *words = loss_words; words->name; words++) {
-		if (!strcmp(words->name, name))
-			return words->advice;
-	}
-	return "";
+	const struct loss_words *words = loss_find(name);
+
+	return words->name ? words->advice : "";
 }
 
 static void events_print(FILE *out, const char *prefix, const struct request_totals *totals)
@@ -108,9 +139,10 @@ void totals_print(FILE *out, const char *prefix, const struct request_totals *to
 	for (const struct request_count *loss = totals->losses; loss->name; loss++) {
 		if (!loss->value)
 			continue;
-		fprintf(out, "%slost: %s %" PRIu64 " (%s)\n", prefix, loss->name, loss->value,
-			loss_advice(loss->name));
-		any = true;
+		fprintf(out, "%s%s: %s %" PRIu64 " (%s)\n", prefix,
+			loss_find(loss->name)->recorded ? "incomplete" : "lost", loss->name,
+			loss->value, loss_advice(loss->name));
+		any |= !loss_find(loss->name)->recorded;
 	}
 	if (!totals->counted)
 		fprintf(out, "%slost: not known (the counts at the end were not reached)\n",

@@ -14,6 +14,7 @@
 const char *outcome_name(enum request_outcome outcome);
 const char *family_name(enum request_family family); /* NULL: not seen */
 const char *mode_name(enum request_mode mode);
+const char *state_name(enum request_state state);
 
 struct note_words {
 	uint32_t bit;	  /* enum request_note */

@@ -30,12 +30,14 @@ class Request(ctypes.Structure):
         + [(name, U64) for name in
            ("id", "start_ns", "end_ns", "first_block_ns", "output_ns", "blocks", "bytes",
             "block_bytes", "block_app_ns", "block_output_ns")]
-        + [("status", U32), ("fd", I32), ("flags", U32), ("pad", U32)]
+        + [("status", U32), ("fd", I32), ("flags", U32), ("text_bytes", U32)]
         + [(name, Str) for name in
-           ("method", "script", "path", "queue", "traceparent", "app", "route", "exception")])
+           ("method", "script", "path", "queue", "traceparent", "app", "route", "exception")]
+        + [("text", ctypes.c_char * 128)])
 
 
-assert ctypes.sizeof(Request) == 232
+SIZE = 360
+assert ctypes.sizeof(Request) == SIZE
 KEPT = []
 COUNTER = [1000]
 
@@ -49,7 +51,7 @@ def text(data, length=None, kind=1):
 def honest(path=b"/honest", **changes):
     """A request without a lie, but for the changes."""
     COUNTER[0] += 1
-    request = Request(version=1, size=232, id=COUNTER[0], start_ns=1, blocks=1, bytes=5,
+    request = Request(version=1, size=SIZE, id=COUNTER[0], start_ns=1, blocks=1, bytes=5,
                       status=200, fd=-1, flags=0, method=text(b"GET"),
                       path=text(path) if isinstance(path, bytes) else path)
     for name, value in changes.items():
@@ -105,6 +107,30 @@ def lie_lengths():
                         script=text(b"", length, kind)))
 
 
+def lie_text_beside():
+    """Strings that begin in the struct's text, or next to it, and end where they should not."""
+    for used in (0, 1, 127, 128, 129, 2**31, 2**32 - 1):
+        for offset in (-2**20, -128, -1, 0, 1, 127, 128, 2**20):
+            for length in (0, 1, 127, 128, 129, 2**32 - 1):
+                request = honest(path=b"/beside", text=b"A" * 128, text_bytes=used)
+                pointer = (ctypes.addressof(request) + Request.text.offset + offset) % 2**64
+                request.route = request.script = Str(pointer, length, 1 << length % 4)
+                tell(request)
+
+
+def lie_text_changes():
+    """Another text at the end than at the start, shorter than what was there."""
+    for used in (0, 1, 128):
+        request = honest(text=b"/change/" * 16, text_bytes=128)
+        pointer = ctypes.addressof(request) + Request.text.offset
+        request.path = Str(pointer, 8, 1)
+        start(request)
+        request.text, request.text_bytes = b"\x1b[2J" * 32, used
+        request.route = Str(pointer + 120, 8, 1)
+        end(request)
+    KEPT.clear()
+
+
 def lie_numbers():
     for value in (2**32 - 1, 2**63, 2**64 - 1):
         tell(honest(path=b"/numbers", blocks=value, bytes=value, output_ns=value,
@@ -119,8 +145,8 @@ def lie_numbers():
 
 
 def lie_versions():
-    for version, size in ((0, 232), (2, 232), (2**32 - 1, 232), (1, 0), (1, 8), (1, 231),
-                          (1, 233), (1, 2**32 - 1), (1, 4096)):
+    for version, size in ((0, SIZE), (2, SIZE), (2**32 - 1, SIZE), (1, 0), (1, 8), (1, 232),
+                          (1, SIZE - 1), (1, SIZE + 1), (1, 2**32 - 1), (1, 4096)):
         tell(honest(path=b"/versions", version=version, size=size))
 
 
