@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Installs the Debian packages that a purpose needs and that are missing; says which. Knows Debian
-# 12 and 13. Starts no service, removes nothing, touches nothing when nothing is missing.
+# 12 and 13. Starts no service, makes no database, removes nothing, touches nothing when nothing is
+# missing.
 #
-#   contrib/debian-packages.sh [-n] build|demo|test|bench|all
+#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|all
 #
 # -n only says what is missing (exit 1 if anything is). A name with | in it is a choice: any
 # installed one will do, else the first that this release has.
@@ -15,11 +16,13 @@ DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
 FRAMEWORKS='python3-flask python3-django python3-bottle'
+STATES='postgresql python3-psycopg2 python3-gevent'
 WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
 TOOLS='python3-pytest libcmocka-dev clang-format llvm
 	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
 	util-linux'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
+PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
 say()
 {
@@ -28,7 +31,7 @@ say()
 
 usage()
 {
-	say "usage: $0 [-n] build|demo|test|bench|all"
+	say "usage: $0 [-n] build|demo|test|bench|pythons|all"
 	exit 2
 }
 
@@ -37,9 +40,10 @@ wanted()
 	case "$1" in
 	build) echo $BUILD ;;
 	demo) echo $BUILD $DEMO ;;
-	test) echo $BUILD $SERVERS $FRAMEWORKS $WHEEL $TOOLS $BENCH ;;
+	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BENCH ;;
 	bench) echo $BUILD $BENCH ;;
-	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $WHEEL $TOOLS $BENCH ;;
+	pythons) echo $BUILD $PYTHONS ;;
+	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BENCH $PYTHONS ;;
 	*) usage ;;
 	esac
 }
@@ -81,21 +85,34 @@ available()
 POLICY=/usr/sbin/policy-rc.d
 policy_made=
 
-policy_remove()
-{
-	[ -z "$policy_made" ] || rm -f "$POLICY"
-	policy_made=
-}
-
 policy_make()
 {
 	[ ! -e "$POLICY" ] || return 0
-	trap policy_remove EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
 	policy_made=yes
 	printf '#!/bin/sh\nexit 101\n' >"$POLICY"
 	chmod 0755 "$POLICY"
+}
+
+# A newly installed PostgreSQL gets a database cluster, unless a file here says no: its packages
+# read this directory and do not own it. Named to be read last, since the last word counts.
+CLUSTER=/etc/postgresql-common/createcluster.d
+cluster_made=
+
+cluster_make()
+{
+	cluster_made=yes
+	mkdir -p "$CLUSTER"
+	echo 'create_main_cluster = false' >"$CLUSTER/zz-wsgiscope.conf"
+}
+
+# Of both, what was made here. rmdir leaves what others have put something into.
+made_remove()
+{
+	[ -z "$policy_made" ] || rm -f "$POLICY"
+	if [ -n "$cluster_made" ]; then
+		rm -f "$CLUSTER/zz-wsgiscope.conf"
+		rmdir "$CLUSTER" "${CLUSTER%/*}" 2>/dev/null || :
+	fi
 }
 
 only_say=
@@ -136,7 +153,11 @@ for name in $lack; do
 	install="$install $(available "$name")"
 done
 say "apt-get install:$install"
+trap made_remove EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 policy_make
+cluster_make
 if ! apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install $install >&2; then
 	say "apt-get could not install:$install"
 	exit 1

@@ -14,7 +14,7 @@ FORMAT_MAJOR=14 # the release whose output .clang-format was fixed with; others 
 
 find_files()
 {
-	find Makefile bpf user python-shim tests contrib man doc .ci -type f "$@" \
+	find Makefile bpf user python-shim tests contrib man .ci -type f "$@" \
 		! -path '*/__pycache__/*' ! -path '*/.pytest_cache/*' ! -name '*.pyc' | sort
 }
 

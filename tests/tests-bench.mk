@@ -27,6 +27,7 @@ BENCH_O   := $(O)/tests/bench
 BENCH_EXT  = $(BENCH_O)/_bench$(PY_SUFFIX)
 BENCH_SRC := $(wildcard tests/bench/ext_*.c)
 BENCH_BPF := limit nop5_fork
+NOSTATES_O := $(BENCH_O)/nostates
 
 bench: ## overhead, as numbers and ratios (root; BENCH_ROUNDS, BENCH_SECONDS shorten it)
 	$(need-root)
@@ -38,7 +39,7 @@ nop5-experiment: ## why our marks begin with a one-byte nop (root)
 	$(Q)+$(MAKE) --no-print-directory $(BENCH_O)/nop5_fork
 	$(Q)$(BENCH_O)/nop5_fork
 
-bench-build: $(BENCH_EXT) $(BENCH_BPF:%=$(BENCH_O)/%)
+bench-build: $(BENCH_EXT) $(BENCH_BPF:%=$(BENCH_O)/%) $(NOSTATES_O)/wsgiscope
 
 $(BENCH_EXT): $(BENCH_SRC) tests/bench/ext.h python-shim/marks.h
 	$(call say,BENCH,$@)
@@ -46,11 +47,12 @@ $(BENCH_EXT): $(BENCH_SRC) tests/bench/ext.h python-shim/marks.h
 	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 $(WARN) -O2 -g -fPIC -shared -Ipython-shim \
 		-I$(PY_INCLUDE) $(BENCH_SRC) -o $@
 
-$(BENCH_O)/%.bpf.o: tests/bench/%.bpf.c bpf/vmlinux.h
+$(BENCH_O)/%.bpf.o: tests/bench/%.bpf.c $(wildcard bpf/*.h)
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Ibpf \
-		-idirafter $(MULTIARCH) -Wall $(if $(WERROR),-Werror) -c $< -o $@
+		-Ipython-shim -idirafter $(MULTIARCH) -Wall -Wno-missing-declarations \
+		$(if $(WERROR),-Werror) -c $< -o $@
 
 $(BENCH_O)/%.skel.h: $(BENCH_O)/%.bpf.o
 	$(call say,GEN-SKEL,$@)
@@ -59,3 +61,24 @@ $(BENCH_O)/%.skel.h: $(BENCH_O)/%.bpf.o
 $(BENCH_O)/%: tests/bench/%.c $(BENCH_O)/%.skel.h
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(BENCH_O) $< $(LIBS) -o $@
+
+# A tracer that differs from ours in one BPF object: with no states, to see what they cost.
+
+$(NOSTATES_O)/wsgiscope.bpf.o: $(filter-out %/sched.bpf.o,$(BPF_OBJ)) $(BENCH_O)/nostates.bpf.o
+	$(call say,GEN-OBJ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(NOSTATES_O)/wsgiscope.skel.h: $(NOSTATES_O)/wsgiscope.bpf.o
+	$(call say,GEN-SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name wsgiscope > $@
+
+$(NOSTATES_O)/tracer.o: user/tracer.c $(NOSTATES_O)/wsgiscope.skel.h
+	$(call say,CC,$@)
+	$(Q)$(CC) -I$(NOSTATES_O) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(NOSTATES_O)/wsgiscope: $(filter-out %/tracer.o,$(USER_OBJ)) $(NOSTATES_O)/tracer.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) $^ $(LIBS) -o $@
+
+-include $(NOSTATES_O)/tracer.d

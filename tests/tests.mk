@@ -4,7 +4,7 @@
 
 include $(wildcard tests/tests-*.mk)
 
-.PHONY: shim e2e
+.PHONY: shim e2e gil-table
 
 PYTEST := $(PYTHON) -m pytest -q -p no:cacheprovider
 
@@ -13,7 +13,12 @@ shim: python ## the marker's own tests, for $(PYTHON) (no root)
 
 e2e: all ## real servers, traced (root)
 	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \
-		$(PYTEST) tests/e2e
+		$(PYTEST) -m 'not slow' tests/e2e
+
+gil-table: all ## the GIL experiment: GIL_TABLE=file gets its table (root; a minute)
+	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \
+		WSGISCOPE_GIL_TABLE=$(abspath $(or $(GIL_TABLE),$(O)/gil-table.md)) \
+		$(PYTEST) tests/e2e/test_gil_experiment.py
 
 check: all style unit golden fuzz-smoke shim ## every test that needs no root
 

@@ -4,7 +4,7 @@
 
 Prints tables: values in ns, ratios, and for each aim of the project "ok" or "over". It measures and
 never fails on time: another machine has other numbers.
-Usage: bench.py BUILD_DIRECTORY [request|kernel|arming|load|nop5 ...]
+Usage: bench.py BUILD_DIRECTORY [request|kernel|states|arming|load|nop5 ...]
 BENCH_ROUNDS: rounds of each measurement in each cycle (default 40), BENCH_CYCLES: how often each
 tracer is attached (default 5), BENCH_SECONDS: of synthetic load (default 60).
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 import load
+import runtime
 from measure import WALL, Measurement, measure
 from phases import BenchError, Worker
 from report import Row, remarks_print, table_print
@@ -29,6 +30,8 @@ AIM_DETACHED = 30
 AIM_ATTACHED_TIMES, AIM_ATTACHED_PLUS = 2, 300
 AIM_BLOCK_DETACHED, AIM_BLOCK_ATTACHED = 1, 45  # "nothing" is what rounds to it
 AIM_SEND, AIM_OTHER = 250, 80
+# Issue 3.
+AIM_SWITCH, AIM_SWITCH_OTHER, AIM_STATES = 300, 60, 150
 
 MANY = 1000
 RIVALS = (
@@ -152,6 +155,72 @@ def kernel_bench(build, workers):
     remarks_print(s)
 
 
+def states_measurements():
+    phases = ("none", "scheduler", "nostates", "tracer")
+    switches = {"op": "switches", "n": 500, "tracked": True}
+    return [
+        Measurement("futex", "traced", phases, dict(switches, way="futex")),
+        Measurement("pipe", "traced", phases, dict(switches, way="pipe")),
+        Measurement("other", "other", phases, dict(switches, way="futex")),
+        Measurement("marks", "traced", ("none", "limit", "nostates", "tracer"),
+                    {"op": "marks", "n": 150}),
+    ]
+
+
+def switch_table(s, title, name, aim):
+    """The states' own cost: the empty programs', and what the tracer takes more than one that
+    differs from it in nothing but that its programs at the scheduler are empty."""
+    limit = s.added_by_phase("scheduler", name)
+    states = s.added_by_phase("tracer", name, base="nostates").plus(limit)
+    table_print(title, [
+        Row("no tracer, whole switch", s.whole("none", name), whole=True),
+        Row("limit: empty programs at switch, wake-up", limit),
+        Row("states", states, aim, floor=limit.median),
+        Row("tracer, all of it", s.added_by_phase("tracer", name)),
+    ], limit=limit)
+
+
+SCHEDULER, MARKS = ("thread_switch", "thread_wakeup"), ("request_start", "request_end")
+SWITCHES = {"op": "switches", "n": 5000, "tracked": True}
+# What, and its aim.
+SUBJECTS = (
+    (runtime.Subject("switch of a thread in a request, by a futex", "traced", SCHEDULER,
+                     dict(SWITCHES, way="futex")), AIM_SWITCH),
+    (runtime.Subject("the same by a pipe", "traced", SCHEDULER,
+                     dict(SWITCHES, way="pipe")), AIM_SWITCH),
+    (runtime.Subject("switch of a process that is not traced", "other", SCHEDULER,
+                     dict(SWITCHES, way="futex")), AIM_SWITCH_OTHER),
+    (runtime.Subject("a request without a switch", "traced", MARKS,
+                     {"op": "marks", "n": 1500}), AIM_STATES),
+)
+
+
+def run_time_table(build, workers):
+    costs = runtime.measure(build, workers, [subject for subject, _ in SUBJECTS], CYCLES)
+    rows = [Row(subject.label, costs[subject.label], aim) for subject, aim in SUBJECTS]
+    table_print("states, by the kernel's count of the programs' run time: ns more than empty ones",
+                rows)
+
+
+def states_bench(build, workers):
+    s = measure(build, workers, states_measurements(), CYCLES, ROUNDS, progress)
+    switch_table(s, "context switch of a thread in a request, by a futex: ns more", "futex",
+                 AIM_SWITCH)
+    switch_table(s, "the same by a pipe, with its write() and read(): ns more", "pipe", AIM_SWITCH)
+    switch_table(s, "context switch of a process that is not traced: ns more", "other",
+                 AIM_SWITCH_OTHER)
+    limit = s.added_by_phase("limit", "marks")
+    table_print("a request without a switch, its two marks alone: ns more", [
+        Row("limit: empty programs on both marks", limit),
+        Row("tracer without states", s.added_by_phase("nostates", "marks")),
+        Row("tracer", s.added_by_phase("tracer", "marks")),
+        Row("states: the difference of these two",
+            s.added_by_phase("tracer", "marks", base="nostates"), AIM_STATES),
+    ], limit=limit)
+    run_time_table(build, workers)
+    remarks_print(s)
+
+
 def arming_bench(build, workers):
     every = ("none", "limit", "tracer")
     labels = {"threads": "thread made and joined", "forks": "process forked and waited for",
@@ -180,6 +249,7 @@ def nop5_bench(build, _workers):
 SECTIONS = {
     "request": request_bench,
     "kernel": kernel_bench,
+    "states": states_bench,
     "arming": arming_bench,
     "load": load_bench,
     "nop5": nop5_bench,

@@ -55,12 +55,15 @@ PyObject *bench_loop(PyObject *self, PyObject *args);
 /* ext_synthetic.c: marks without an application. */
 PyObject *bench_synthetic(PyObject *self, PyObject *args);
 
-/* ext_kernel.c: system calls, threads, processes, context switches. */
+/* ext_kernel.c: marks, system calls, threads, processes. */
+PyObject *bench_marks(PyObject *self, PyObject *args);
 PyObject *bench_getppid(PyObject *self, PyObject *args);
 PyObject *bench_write(PyObject *self, PyObject *args);
 PyObject *bench_send(PyObject *self, PyObject *args);
 PyObject *bench_threads(PyObject *self, PyObject *args);
 PyObject *bench_forks(PyObject *self, PyObject *args);
+
+/* ext_switch.c: context switches. */
 PyObject *bench_switches(PyObject *self, PyObject *args);
 
 #endif

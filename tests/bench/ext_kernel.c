@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a tracer can make dearer in a process: system calls, socket writes, threads, processes,
- * context switches. Times them; must not know who is attached.
+ * What a tracer can make dearer in a process: marks, system calls, socket writes, threads,
+ * processes. Times them; must not know who is attached. Context switches are ext_switch.c's.
  */
 #include "ext.h"
 
@@ -14,6 +14,30 @@
 
 #define SEND_BYTES 100
 #define SEND_BATCH 64 /* fits into any socket buffer, so that no send has to wait */
+
+/* Both marks of n requests in which nothing happens. */
+PyObject *bench_marks(PyObject *self, PyObject *args)
+{
+	unsigned long long start_mark, end_mark;
+	struct wsgiscope_request request;
+	struct stretch stretch;
+	Py_ssize_t n;
+
+	if (!PyArg_ParseTuple(args, "nKK", &n, &start_mark, &end_mark))
+		return NULL;
+	request_fill(&request, 0, -1, "/bench");
+	stretch_start(&stretch);
+	for (Py_ssize_t i = 0; i < n; i++) {
+		request.id++;
+		request.start_ns = clock_ns(CLOCK_MONOTONIC);
+		((mark_fn *)(uintptr_t)start_mark)(&request);
+		request.end_ns = clock_ns(CLOCK_MONOTONIC);
+		((mark_fn *)(uintptr_t)end_mark)(&request);
+		request.end_ns = 0;
+	}
+	stretch_end(&stretch);
+	return stretch_tuple(&stretch, n);
+}
 
 PyObject *bench_getppid(PyObject *self, PyObject *args)
 {
@@ -149,63 +173,4 @@ PyObject *bench_forks(PyObject *self, PyObject *args)
 	}
 	stretch_end(&stretch);
 	return stretch_tuple(&stretch, n);
-}
-
-struct pingpong {
-	int ask[2], answer[2]; /* pipes */
-	Py_ssize_t n;
-};
-
-static void *pong(void *arg)
-{
-	struct pingpong *p = arg;
-	char byte;
-
-	for (Py_ssize_t i = 0; i < p->n; i++) {
-		if (read(p->ask[0], &byte, 1) != 1 || write(p->answer[1], &byte, 1) != 1)
-			break;
-	}
-	close(p->answer[1]);
-	return NULL;
-}
-
-static int ping(struct pingpong *p)
-{
-	char byte = 'x';
-
-	for (Py_ssize_t i = 0; i < p->n; i++) {
-		if (write(p->ask[1], &byte, 1) != 1 || read(p->answer[0], &byte, 1) != 1)
-			return -1;
-	}
-	return 0;
-}
-
-PyObject *bench_switches(PyObject *self, PyObject *args)
-{
-	struct pingpong p = {.ask = {-1, -1}, .answer = {-1, -1}};
-	struct stretch stretch;
-	pthread_t thread;
-	int err = -1;
-
-	if (!PyArg_ParseTuple(args, "n", &p.n))
-		return NULL;
-	if (pipe(p.ask) || pipe(p.answer) || pthread_create(&thread, NULL, pong, &p))
-		goto out;
-	stretch_start(&stretch);
-	err = ping(&p);
-	stretch_end(&stretch);
-	close(p.ask[1]);
-	p.ask[1] = -1;
-	pthread_join(thread, NULL);
-	p.answer[1] = -1;
-out:
-	if (err)
-		PyErr_SetFromErrno(PyExc_OSError);
-	for (int i = 0; i < 2; i++) {
-		if (p.ask[i] >= 0)
-			close(p.ask[i]);
-		if (p.answer[i] >= 0)
-			close(p.answer[i]);
-	}
-	return err ? NULL : stretch_tuple(&stretch, 2 * p.n);
 }

@@ -44,6 +44,8 @@ static PyMethodDef bench_methods[] = {
 	{"synthetic", bench_synthetic, METH_VARARGS,
 	 "synthetic(start_mark, end_mark, rate, seconds, pairs) -> (requests, late_ns)\n\n"
 	 "rate requests a second, each with one write to one of pairs [(fd, peer)] in turn."},
+	{"marks", bench_marks, METH_VARARGS,
+	 "marks(n, start_mark, end_mark) -> (wall_ns, cpu_ns) of both marks"},
 	{"getppid", bench_getppid, METH_VARARGS, "getppid(n) -> (wall_ns, cpu_ns) a call"},
 	{"write", bench_write, METH_VARARGS, "write(fd, n) -> (wall_ns, cpu_ns) a write of 1 byte"},
 	{"send", bench_send, METH_VARARGS,
@@ -54,7 +56,11 @@ static PyMethodDef bench_methods[] = {
 	{"forks", bench_forks, METH_VARARGS,
 	 "forks(n) -> (wall_ns, cpu_ns) a process forked, ended and waited for"},
 	{"switches", bench_switches, METH_VARARGS,
-	 "switches(n) -> (wall_ns, cpu_ns) a context switch between two threads on one CPU"},
+	 "switches(way, n, start_mark, end_mark) -> (wall_ns, cpu_ns) a context switch, the CPU "
+	 "time\n"
+	 "of the whole process. n round trips between two threads that share a CPU, way: 'pipe' "
+	 "or\n"
+	 "'futex'; the one that asks is inside a request if the marks are not 0"},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -22,6 +22,18 @@ int syscall_empty(void *ctx)
 	return 0;
 }
 
+SEC("tp_btf/sched_switch")
+int switch_empty(void *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int wakeup_empty(void *ctx)
+{
+	return 0;
+}
+
 SEC("usdt")
 int usdt_empty(void *ctx)
 {

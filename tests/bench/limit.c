@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * limit [-u] MARKER: attaches the empty programs of limit.bpf.c to the marks of the file MARKER
- * and to the system calls that the tracer watches; says "limit: attached to MARKER"; ends at
- * SIGTERM or SIGINT. The marks are armed in the whole file, which is the cheapest way.
+ * limit [-u|-s] MARKER: attaches the empty programs of limit.bpf.c to the marks of the file MARKER
+ * to the system calls and to the scheduler's tracepoints that the tracer watches; says "limit:
+ * attached to MARKER"; ends at SIGTERM or SIGINT. The marks are armed in the whole file, which is
+ * the cheapest way.
  *
  * Without -u no semaphore is raised: the marker stays asleep, and the benchmark calls the marks
  * itself. With -u the marks are found by their USDT notes and the semaphores are raised, as any
- * USDT tool does it: the marker counts, and no one listens.
+ * USDT tool does it: the marker counts, and no one listens. With -s nothing but the scheduler's
+ * tracepoints is attached to.
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,6 +91,20 @@ static int syscalls_attach(struct links *links, struct limit *skel)
 	return 0;
 }
 
+static int scheduler_attach(struct links *links, struct limit *skel)
+{
+	struct bpf_program *const programs[] = {skel->progs.switch_empty, skel->progs.wakeup_empty};
+
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+		int err = link_add(links, bpf_program__attach_trace(programs[i]),
+				   bpf_program__section_name(programs[i]));
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* Until someone ends it. The signals are blocked already. */
 static void wait_end(const sigset_t *end, const char *file)
 {
@@ -99,17 +114,32 @@ static void wait_end(const sigset_t *end, const char *file)
 	sigwait(end, &sig);
 }
 
+/* option: 'u', 's' or 0. */
+static int all_attach(struct links *links, struct limit *skel, const char *file, char option)
+{
+	int err = 0;
+
+	if (option != 's')
+		err = option == 'u' ? notes_attach(links, skel, file)
+				    : marks_attach(links, skel, file);
+	if (!err && option != 's')
+		err = syscalls_attach(links, skel);
+	return err ? err : scheduler_attach(links, skel);
+}
+
 int main(int argc, char **argv)
 {
-	bool by_notes = argc == 3 && !strcmp(argv[1], "-u");
 	const char *file = argv[argc - 1];
 	struct links links = {0};
 	struct limit *skel;
+	char option = 0;
 	sigset_t end;
 	int err;
 
-	if (argc != 2 && !by_notes) {
-		fprintf(stderr, "usage: limit [-u] MARKER\n");
+	if (argc == 3 && (!strcmp(argv[1], "-u") || !strcmp(argv[1], "-s")))
+		option = argv[1][1];
+	if (argc != 2 && !option) {
+		fprintf(stderr, "usage: limit [-u|-s] MARKER\n");
 		return 2;
 	}
 	sigemptyset(&end);
@@ -121,9 +151,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "limit: loading the empty programs: %s\n", strerror(errno));
 		return 1;
 	}
-	err = by_notes ? notes_attach(&links, skel, file) : marks_attach(&links, skel, file);
-	if (!err)
-		err = syscalls_attach(&links, skel);
+	err = all_attach(&links, skel, file, option);
 	if (!err)
 		wait_end(&end, file);
 	while (links.n)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from phases import phase
 
+PHASES = ("none", "scheduler", "limit", "awake", "nostates", "tracer", "blocks")
+UNDISTURBED = ("none", "scheduler", "limit")
 WALL, CPU = 0, 1
 PAUSE_S = 0.002  # between two stretches while someone reads what they made
 
@@ -25,6 +27,9 @@ class Cost(NamedTuple):
 
     def minus(self, other):
         return Cost(self.median - other.median, self.least - other.least)
+
+    def plus(self, other):
+        return Cost(self.median + other.median, self.least + other.least)
 
 
 class Measurement(NamedTuple):
@@ -61,15 +66,15 @@ class Samples:
         median = statistics.median(a - b for a, b in zip(ours, theirs))
         return Cost(median, min(ours) - min(theirs))
 
-    def added_by_phase(self, phase_name, name, clock=CPU):
-        """What name costs more in phase_name than with nobody attached, in the same cycle."""
-        ours, theirs = self.values[phase_name, name], self.values["none", name]
+    def added_by_phase(self, phase_name, name, clock=CPU, base="none"):
+        """What name costs more in phase_name than in the phase base, in the same cycle."""
+        ours, theirs = self.values[phase_name, name], self.values[base, name]
         median = statistics.median(
             statistics.median(value[clock] for value in ours[cycle])
             - statistics.median(value[clock] for value in theirs[cycle])
             for cycle in sorted(set(ours) & set(theirs))
         )
-        least = min(self.flat(phase_name, name, clock)) - min(self.flat("none", name, clock))
+        least = min(self.flat(phase_name, name, clock)) - min(self.flat(base, name, clock))
         return Cost(median, least)
 
     def slope(self, phase_name, many, few, operations):
@@ -89,20 +94,19 @@ def phase_run(samples, name, cycle, rounds, measurements, workers):
         # Another order each time: what ran before leaves its traces in the caches.
         for m in random.sample(measurements, len(measurements)):
             samples.add(name, cycle, m.name, workers[m.who].call(**m.command))
-            if name in ("tracer", "blocks"):
+            if name in ("nostates", "tracer", "blocks"):
                 time.sleep(PAUSE_S)
 
 
 def measure(build, workers, measurements, cycles, rounds, progress):
     """Runs all measurements, each in its phases; Samples."""
     samples = Samples()
-    names = [name for name in ("none", "limit", "awake", "tracer", "blocks")
-             if any(name in m.phases for m in measurements)]
+    names = [name for name in PHASES if any(name in m.phases for m in measurements)]
     done = 0
     for cycle in range(cycles):
         for name in names:
             mine = [m for m in measurements if name in m.phases]
-            samples.disturbed += name in ("none", "limit") and others_attached()
+            samples.disturbed += name in UNDISTURBED and others_attached()
             with phase(name, build, workers["traced"]) as program:
                 phase_run(samples, name, cycle, 1, mine, workers)
                 samples.values = drop_cycle(samples.values, name, cycle)  # that was the warm-up

@@ -13,6 +13,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 READY_S = 30
+LIMIT_OPTIONS = {"limit": (), "awake": ("-u",), "scheduler": ("-s",)}
 WORKER_CPU = 0
 # The tracer gets another CPU where there is one, so that what it takes is not taken from workers.
 TRACER_CPU = max(os.sched_getaffinity(0))
@@ -99,6 +100,11 @@ def tracer_command(build, pid, *options):
     return [os.path.join(build, "wsgiscope"), "trace", "-p", str(pid), *options]
 
 
+def stateless_command(build, pid, *options):
+    """The same tracer but for the states: its programs at the scheduler are empty."""
+    return tracer_command(os.path.join(build, "tests", "bench", "nostates"), pid, *options)
+
+
 @contextlib.contextmanager
 def attached(command, signum=signal.SIGINT):
     """Runs command while the body runs; BenchError if it fails to attach or ends badly."""
@@ -114,19 +120,20 @@ def attached(command, signum=signal.SIGINT):
 
 @contextlib.contextmanager
 def phase(name, build, worker):
-    """Nobody attached ("none"), the empty programs with the marker asleep ("limit") or awake
-    ("awake"), the tracer ("tracer", with --blocks: "blocks"). Yields the program, or None."""
+    """Nobody attached ("none"), the empty programs with the marker asleep ("limit"), awake
+    ("awake") or at the scheduler alone ("scheduler"), the tracer ("tracer", with --blocks:
+    "blocks", without states: "nostates"). Yields the program, or None."""
     if name == "none":
         yield None
         return
-    if name in ("limit", "awake"):
-        limit = os.path.join(build, "tests", "bench", "limit")
-        command = [limit, "-u"] if name == "awake" else [limit]
+    if name in LIMIT_OPTIONS:
+        command = [os.path.join(build, "tests", "bench", "limit"), *LIMIT_OPTIONS[name]]
         command.append(worker.call("marker_path"))
         signum = signal.SIGTERM
     else:
         options = ["--path", "/nothing/*"] + (["--blocks"] if name == "blocks" else [])
-        command = tracer_command(build, worker.pid, *options)
+        tracer = stateless_command if name == "nostates" else tracer_command
+        command = tracer(build, worker.pid, *options)
         signum = signal.SIGINT
     with attached(command, signum) as program:
         yield program

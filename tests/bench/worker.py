@@ -129,8 +129,12 @@ class Worker:
     def forks(self, n):
         return _bench.forks(n)
 
-    def switches(self, n):
-        return _bench.switches(n)
+    def switches(self, n, way="pipe", tracked=False):
+        start, end = self.mark_addresses if tracked else (0, 0)
+        return _bench.switches(way, n, start, end)
+
+    def marks(self, n):
+        return _bench.marks(n, *self.mark_addresses)
 
     def synthetic(self, rate, seconds, connections):
         pairs = [socket.socketpair() for _ in range(connections)]

@@ -144,19 +144,18 @@ class Tracer:
         self.process.send_signal(how)
         return self.process.wait(seconds)
 
+    def counted(self, word):
+        """{reason: count} of the lines that begin with this word, after its end."""
+        return {name: int(count) for name, count in
+                re.findall(rf"^(?:wsgiscope: )?{word}: ([a-z_]+) (\d+)", self.stderr(), re.M)}
+
     def losses(self):
-        """{reason: count} of what it said it lost, after its end."""
-        found = {}
-        for line in self.stderr().splitlines():
-            if match := re.match(r"(?:wsgiscope: )?lost:? (.*)", line):
-                found.update({name: int(count) for name, count in
-                              re.findall(r"([a-z_]+)[ =](\d+)", match.group(1))})
-        return found
+        """What it said it lost, or has less of."""
+        return self.counted("lost") | self.counted("incomplete")
 
     def lost_requests(self):
-        """How many requests it lost whole: of the other reasons' requests there is a record."""
-        return sum(count for reason, count in self.losses().items()
-                   if reason not in ("bad_string", "no_start", "id_reused", "fd_unreadable"))
+        """How many requests it lost whole: of the incomplete ones there is a record."""
+        return sum(self.counted("lost").values())
 
     def left_behind(self, seconds=5):
         """What of it is still in the kernel after its end; {} is right."""

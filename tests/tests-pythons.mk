@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The Pythons of other Debian releases: whether the states are told on them. Included by tests.mk.
+# Not a part of `make test`: the first run makes each release's folder below $(PYTHONS), which needs
+# debootstrap, Debian's mirror, about 500 MB a release and some minutes; a later one takes a minute.
+# PYTHON_VERSIONS="3.9 host" takes only these; PYTHONS=dir uses the folders that lie there.
+
+.PHONY: pythons pythons-check
+
+PYTHONS         ?= $(abspath $(O))/pythons
+PYTHON_VERSIONS ?= 3.9 host 3.13 3.14
+
+PYTHONS_O      := $(O)/tests/pythons
+PYTHONS_OTHERS := $(filter-out host,$(PYTHON_VERSIONS))
+
+pythons: ## the states on the Pythons of other Debian releases (root; minutes)
+	$(need-root)
+	$(Q)contrib/debian-packages.sh pythons
+	$(Q)PYTHONS=$(PYTHONS) tests/pythons/pythons.sh make $(PYTHONS_OTHERS)
+	$(Q)+$(MAKE) --no-print-directory pythons-check
+
+# With the folders that are there.
+pythons-check: $(O)/wsgiscope $(PYTHON_VERSIONS:%=pythons-marker-%)
+	$(Q)tests/pythons/check_states.py $(O)/wsgiscope $(PYTHONS) $(PYTHONS_O) $(PYTHON_VERSIONS)
+
+pythons-marker-host:
+	$(Q)+$(MAKE) --no-print-directory python O=$(PYTHONS_O)/host
+
+# Built by that release's compiler: what links with this host's libc may not load with an older one.
+pythons-marker-%:
+	$(Q)+$(MAKE) --no-print-directory python O=$(abspath $(PYTHONS_O))/$* \
+		PYTHON=$(PYTHONS)/bin/python$* CC=$(PYTHONS)/bin/cc$*
