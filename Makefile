@@ -12,6 +12,9 @@ BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool
 CFLAGS  ?= -O2 -g
 VERSION := 0.1.0
 
+# One name for one directory, however it was given: dependency files name their targets by it.
+override O := $(patsubst $(CURDIR)/%,%,$(abspath $(O)))
+
 V ?= 0
 ifeq ($(V),0)
 Q   := @

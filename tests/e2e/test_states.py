@@ -19,6 +19,7 @@ import client
 import procs
 import servers
 from conftest import need_server
+from tracer import Tracer
 from known_answers import (BusyCpu, StatesServer, Traced, check_states, check_sum,
                            last_cpu, near, real_disk, shown)
 
@@ -357,3 +358,18 @@ def test_closed_on_another_thread(elsewhere):
         else:
             check_sum(record, entry)
             assert near(record["states_ms"]["cpu"], entry["inner"].on_cpu), shown(record, entry)
+
+
+@pytest.mark.parametrize("kind", ["mod_wsgi-embedded", "mod_wsgi-daemon"])
+def test_mod_wsgi(kind, wsgiscope, pool):
+    """libpython in Apache, a named sub-interpreter: its GIL is found, its sleep is sleep."""
+    server = pool(kind, "marked")
+    sent = [client.Request("slow") for _ in range(3)]
+    with Tracer("-p", server.pid) as tracer:
+        for each in sent:
+            assert client.fetch(server.address, each).status == 200
+        records = tracer.wait([each.uid for each in sent])
+    for record in records.values():
+        assert record["states_ms"]["gil"] is not None and "gil_unseen" not in record["notes"]
+        assert record["states_ms"]["sleep"] >= 45, record
+        assert abs(sum(record["states_ms"].values()) / record["application_ms"] - 1) < 0.01
