@@ -4,6 +4,7 @@ missing, and such a skip is a failure where CI=true. Run from the checkout, as r
 WSGISCOPE=build/wsgiscope /usr/bin/python3 -m pytest tests/e2e"""
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -45,7 +46,20 @@ def marker():
 
 
 @pytest.fixture(scope="session")
-def wsgiscope(marker):
+def tracefs():
+    """Mounted for the run where it is not (the tracer needs no mount; the tests look at it)."""
+    folder = os.path.dirname(tracer_module.UPROBE_EVENTS)
+    mounted = False
+    if os.geteuid() == 0 and not os.path.exists(tracer_module.UPROBE_EVENTS):
+        mounted = not subprocess.run(["mount", "-t", "tracefs", "tracefs", folder],
+                                     check=False).returncode
+    yield
+    if mounted:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def wsgiscope(marker, tracefs):
     """The tracer's path, where it exists and this machine lets it attach."""
     if not os.path.exists(tracer_module.BINARY):
         pytest.skip("%s is not built (make)" % tracer_module.BINARY)
