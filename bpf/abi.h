@@ -122,7 +122,7 @@ enum rec_request_flags {
 	REC_F_CONN_UNKNOWN = 1 << 2, /* the connection is not known: writes were not attributed */
 	REC_F_DRAINED = 1 << 3,	     /* was kept after its end for late writes */
 	REC_F_WRITES_CUT = 1 << 4,   /* given up on while writes were still going out */
-	REC_F_START_FAILED = 1 << 5, /* the marker's struct could not be read or was not sound */
+	REC_F_TEXT_UNREAD = 1 << 5,  /* lost before its strings were read */
 	REC_F_ID_REUSED = 1 << 6,    /* another request began with the same id or connection */
 	/* Has ended, is kept for late writes; never in a finished record. */
 	REC_F_DRAINING = 1 << 7,

@@ -10,9 +10,7 @@ static __always_inline void process_tell_of(enum rec_process_what what, __u32 tg
 {
 	struct rec_process p = {};
 
-	header_fill(&p.h, REC_PROCESS, sizeof(p), bpf_ktime_get_ns());
-	p.h.tgid = tgid;
-	p.h.tid = tid;
+	header_fill(&p.h, REC_PROCESS, sizeof(p), (__u64)tgid << 32 | tid, bpf_ktime_get_ns());
 	p.what = what;
 	p.other = other;
 	emit(&p, sizeof(p));
@@ -54,8 +52,14 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
+	struct thread *t;
 
-	if (!process_find(tgid) || task->signal->live.counter)
+	if (!process_find(tgid))
+		return 0;
+	t = thread_find();
+	if (t && t->untold)
+		request_tell(t); /* its memory is still there since 6.16 */
+	if (task->signal->live.counter)
 		return 0;
 	bpf_map_delete_elem(&processes, &tgid);
 	process_tell_of(REC_PROCESS_EXIT, tgid, task->pid, 0);

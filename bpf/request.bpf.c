@@ -1,156 +1,45 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /*
- * Begin, block and end of a request, from the marks. The worker has counted; what it says is
- * copied by one read and is not believed: sizes are bounded here, sense is made of it in user
- * space. The strings that are known at the start are read then, so that a request whose worker
- * dies still has its method and path.
+ * Begin, block and end of a request, from the marks. The worker has counted. To read its memory is
+ * the dearest thing here (some 200 ns), so what is needed at the start comes in registers, and what
+ * the mark points at is read once: at the end, or when the thread first leaves the CPU, so that a
+ * request whose worker dies still has its method and path.
  */
 #include "state.bpf.h"
+#include "mark.bpf.h"
 
-/* The worker's struct and the text in it, copied into the thread's storage: it is too large for the
- * stack. NULL: unreadable or of another version, counted. */
-static __always_inline struct mark *mark_read(struct thread *t, struct pt_regs *ctx)
+/* What the registers of a start mark say. */
+struct start {
+	__u64 pid_tgid;
+	__u64 id;
+	__u64 ns;
+	int fd;
+};
+
+static __always_inline void record_begin(struct rec_request *r, const struct start *start,
+					 __u64 conn)
 {
-	const struct wsgiscope_request *from = (const void *)PT_REGS_PARM1(ctx);
-	struct wsgiscope_request *m = &t->mark.told;
-
-	if (bpf_probe_read_user(m, sizeof(*m), from) || !m->id) {
-		count_drop(DROP_BAD_MARK);
-		return NULL;
-	}
-	if (m->version != WSGISCOPE_MARKS_VERSION || m->size < sizeof(*m)) {
-		count_drop(DROP_MARKER_VERSION);
-		return NULL;
-	}
-	if (m->text_bytes > sizeof(m->text))
-		m->text_bytes = sizeof(m->text);
-	t->mark.text = (__u64)from->text;
-	return &t->mark;
-}
-
-/* The text that lies in the struct, all of it: the strings only say where theirs is. */
-static __always_inline void text_put(struct rec_request *r, const struct mark *mark)
-{
-	__builtin_memcpy(r->text, mark->told.text, sizeof(mark->told.text));
-	if (r->text_bytes < mark->told.text_bytes)
-		r->text_bytes = mark->told.text_bytes;
-}
-
-/* Reads a string that lies elsewhere, behind those that are there already. */
-static __always_inline void string_read(struct rec_request *r, struct rec_str *to, __u64 from,
-					__u64 bytes, const __u32 max)
-{
-	__u32 at = r->text_bytes;
-
-	if (at < STR_BESIDE_MAX)
-		at = STR_BESIDE_MAX;
-	barrier_var(at);
-	barrier_var(bytes);
-	if (at > STR_TEXT_MAX - max || bytes > max)
-		return;
-	if (bpf_probe_read_user(r->text + at, bytes, (const void *)from)) {
-		to->failed = 1;
-		count_drop(DROP_BAD_STRING);
-		return;
-	}
-	to->offset = at;
-	to->bytes = bytes;
-	r->text_bytes = at + bytes;
-}
-
-/* After text_put(). max: the string's STR_…_MAX. */
-static __always_inline void string_put(struct rec_request *r, enum rec_string which,
-				       const struct mark *mark, const struct wsgiscope_str *s,
-				       const __u32 max)
-{
-	__u64 at = s->ptr - mark->text, beside = mark->told.text_bytes;
-	struct rec_str *to = &r->str[which];
-	__u64 bytes = s->len;
-
-	*to = (struct rec_str){.kind = s->kind};
-	if (s->kind == WSGISCOPE_STR_NONE || !bytes)
-		return;
-	if (s->kind == WSGISCOPE_STR_UCS2 || s->kind == WSGISCOPE_STR_UCS4)
-		bytes *= s->kind;
-	if (bytes > max) {
-		bytes = max;
-		to->cut = 1;
-	}
-	if (at < beside && bytes <= beside - at) {
-		to->offset = at;
-		to->bytes = bytes;
-		return;
-	}
-	string_read(r, to, s->ptr, bytes, max);
-}
-
-static __always_inline void strings_put_start(struct rec_request *r, const struct mark *mark)
-{
-	const struct wsgiscope_request *m = &mark->told;
-
-	r->text_bytes = 0;
-	text_put(r, mark);
-	string_put(r, STR_METHOD, mark, &m->method, STR_METHOD_MAX);
-	string_put(r, STR_SCRIPT, mark, &m->script, STR_SCRIPT_MAX);
-	string_put(r, STR_PATH, mark, &m->path, STR_PATH_MAX);
-	string_put(r, STR_QUEUE, mark, &m->queue, STR_QUEUE_MAX);
-	string_put(r, STR_TRACEPARENT, mark, &m->traceparent, STR_TRACEPARENT_MAX);
-	string_put(r, STR_APP, mark, &m->app, STR_APP_MAX);
-	__builtin_memset(&r->str[STR_ROUTE], 0, 2 * sizeof(r->str[0]));
-}
-
-static __always_inline void strings_put_end(struct rec_request *r, const struct mark *mark)
-{
-	const struct wsgiscope_request *m = &mark->told;
-
-	if (!m->route.kind && !m->exception.kind)
-		return;
-	text_put(r, mark);
-	string_put(r, STR_ROUTE, mark, &m->route, STR_ROUTE_MAX);
-	string_put(r, STR_EXCEPTION, mark, &m->exception, STR_EXCEPTION_MAX);
-}
-
-static __always_inline void counts_put(struct rec_request *r, const struct wsgiscope_request *m)
-{
-	r->end_ns = m->end_ns;
-	r->first_block_ns = m->first_block_ns;
-	r->output_ns = m->output_ns;
-	r->blocks = m->blocks;
-	r->bytes = m->bytes;
-	r->status = m->status;
-	r->mark_flags = m->flags;
-}
-
-static __always_inline void record_begin(struct rec_request *r, const struct mark *mark, __u64 conn)
-{
-	const struct wsgiscope_request *m = &mark->told;
-
-	header_fill(&r->h, REC_REQUEST, sizeof(*r), m->start_ns);
-	r->id = m->id;
+	__builtin_memset(r, 0, __builtin_offsetof(struct rec_request, text));
+	header_fill(&r->h, REC_REQUEST, sizeof(*r), start->pid_tgid, start->ns);
+	r->id = start->id;
 	r->conn = conn;
-	r->start_ns = m->start_ns;
-	r->fd = m->fd;
-	r->flags = conn ? 0 : REC_F_CONN_UNKNOWN;
-	counts_put(r, m);
-	r->queue_ns = 0;
-	__builtin_memset(&r->writes, 0, sizeof(r->writes));
-	__builtin_memset(&r->states, 0, sizeof(r->states));
-	strings_put_start(r, mark);
+	r->start_ns = start->ns;
+	r->fd = start->fd;
+	r->flags = REC_F_TEXT_UNREAD | (conn ? 0 : REC_F_CONN_UNKNOWN);
 }
 
 static __always_inline void process_tell(enum rec_process_what what)
 {
 	struct rec_process p = {};
 
-	header_fill(&p.h, REC_PROCESS, sizeof(p), bpf_ktime_get_ns());
+	header_fill(&p.h, REC_PROCESS, sizeof(p), bpf_get_current_pid_tgid(), bpf_ktime_get_ns());
 	p.what = what;
 	emit(&p, sizeof(p));
 }
 
 /* The process that runs a mark, where it counts; with track_all it counts from now on. */
-static __always_inline struct process *process_of_mark(void)
+static __always_inline struct process *process_of_mark(__u32 tgid)
 {
-	__u32 tgid = current_tgid();
 	struct process *p = process_find(tgid);
 	struct process fresh = {.flags = PROCESS_WRITES_LATE};
 
@@ -230,14 +119,14 @@ static __always_inline __u64 conn_see(struct thread *t, int fd)
 /* The connection that a request came in on: the descriptor that the marker found, else the socket
  * that this thread read last. 0: not known. */
 static __always_inline __u64 conn_of_start(struct process *p, struct thread *t,
-					   const struct wsgiscope_request *m, __u64 *queue)
+					   const struct start *start, __u64 *queue)
 {
 	__u64 conn;
 
-	if (m->fd >= 0) {
-		conn = conn_see(t, m->fd);
+	if (start->fd >= 0) {
+		conn = conn_see(t, start->fd);
 		if (conn)
-			*queue = queue_of((struct sock *)t->seen.tcp, m->start_ns);
+			*queue = queue_of((struct sock *)t->seen.tcp, start->ns);
 		return conn;
 	}
 	if (!(p->flags & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))) {
@@ -268,13 +157,14 @@ static __always_inline struct rec_request *request_at(__u64 key, __u64 id, __u32
 	return r && r->id == id && r->h.tgid == tgid && !(r->flags & REC_F_DRAINING) ? r : NULL;
 }
 
-/* Less than user space waits until it takes a draining request: it is not about to take this one.
+/*
+ * Less than user space waits until it takes a draining request: it is not about to take this one.
+ * By the marker's clock; one that lies meets user space half-way, which is counted.
  */
 #define REUSE_NS 50000000ULL
 
-static __always_inline bool request_is_fresh(const struct rec_request *r)
+static __always_inline bool request_is_fresh(const struct rec_request *r, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
 	__u64 last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
 
 	return now - last < REUSE_NS;
@@ -285,7 +175,8 @@ static __always_inline bool request_is_fresh(const struct rec_request *r)
  * on a connection that is kept alive, else in the thread's scratch, to be inserted. A place in the
  * hash costs as much as all the rest of a start.
  */
-static __always_inline struct rec_request *request_place(struct thread *t, __u64 key, bool *insert)
+static __always_inline struct rec_request *request_place(struct thread *t, __u64 key, __u64 now,
+							 bool *insert)
 {
 	struct rec_request *old = bpf_map_lookup_elem(&requests, &key);
 
@@ -293,7 +184,7 @@ static __always_inline struct rec_request *request_place(struct thread *t, __u64
 	if (!old)
 		return &t->scratch;
 	request_displace(old);
-	if (!request_is_fresh(old))
+	if (!request_is_fresh(old, now))
 		return &t->scratch;
 	*insert = false;
 	return old;
@@ -301,14 +192,14 @@ static __always_inline struct rec_request *request_place(struct thread *t, __u64
 
 /* Puts the request that begins where its end and its writes find it; false: no room, counted. */
 static __always_inline bool request_open(struct process *p, struct thread *t,
-					 const struct mark *mark, __u64 conn, __u64 queue)
+					 const struct start *start, __u64 conn, __u64 queue)
 {
-	__u64 key = conn ? conn : request_key_by_id(current_tgid(), mark->told.id);
+	__u64 key = conn ? conn : request_key_by_id(start->pid_tgid >> 32, start->id);
 	struct rec_request *r;
 	bool insert;
 
-	r = request_place(t, key, &insert);
-	record_begin(r, mark, conn);
+	r = request_place(t, key, start->ns, &insert);
+	record_begin(r, start, conn);
 	r->queue_ns = queue;
 	r->process = p->flags;
 	r->gil_known = p->gil_bytes != 0;
@@ -319,8 +210,30 @@ static __always_inline bool request_open(struct process *p, struct thread *t,
 	if (t->key && (t->key == key || !request_at(t->key, t->id, r->h.tgid)))
 		t->account.open = 0; /* the last one was ended by another thread */
 	t->key = key;
-	t->id = mark->told.id;
+	t->id = start->id;
 	return true;
+}
+
+int request_tell(struct thread *t)
+{
+	struct rec_request *r;
+	struct mark *mark;
+	__u64 key, from;
+
+	if (!t || !t->untold)
+		return 0;
+	from = t->untold;
+	t->untold = 0;
+	key = t->key;
+	r = bpf_map_lookup_elem(&requests, &key);
+	/* One that another thread has ended has no struct any more. */
+	if (!r || r->id != t->id ||
+	    (r->flags & (REC_F_TEXT_UNREAD | REC_F_DRAINING)) != REC_F_TEXT_UNREAD)
+		return 0;
+	mark = mark_read(t, from);
+	if (mark && mark->told.id == r->id)
+		strings_put_start(r, mark);
+	return 0;
 }
 
 /* Set when a process that is not traced has run a mark: it pays for our probes. User space resets.
@@ -330,9 +243,14 @@ bool foreign_mark;
 SEC("uprobe")
 int request_start(struct pt_regs *ctx)
 {
-	struct process *p = process_of_mark();
+	struct start start = {
+		.pid_tgid = bpf_get_current_pid_tgid(),
+		.id = PT_REGS_PARM2(ctx),
+		.ns = PT_REGS_PARM3(ctx),
+		.fd = PT_REGS_PARM4(ctx),
+	};
+	struct process *p = process_of_mark(start.pid_tgid >> 32);
 	struct thread *t;
-	struct mark *mark;
 	__u64 conn, queue = 0;
 
 	if (!p) {
@@ -340,35 +258,41 @@ int request_start(struct pt_regs *ctx)
 		return 0;
 	}
 	count_event(EVENT_START);
+	if (!start.id) {
+		count_drop(DROP_BAD_MARK);
+		return 0;
+	}
 	t = thread_get();
 	if (!t)
 		return 0;
-	mark = mark_read(t, ctx);
-	if (!mark)
+	if (t->untold)
+		request_tell(t); /* greenlets: another one is open on this thread */
+	conn = conn_of_start(p, t, &start, &queue);
+	if (!request_open(p, t, &start, conn, queue))
 		return 0;
-	conn = conn_of_start(p, t, &mark->told, &queue);
-	if (request_open(p, t, mark, conn, queue))
-		account_begin(t, mark->told.start_ns);
+	account_begin(t, start.ns);
+	t->untold = PT_REGS_PARM1(ctx);
 	return 0;
 }
 
 SEC("uprobe")
 int request_block(struct pt_regs *ctx)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct rec_block b = {};
 	struct thread *t;
 	struct mark *mark;
 
-	if (!process_find(current_tgid()))
+	if (!process_find(pid_tgid >> 32))
 		return 0;
 	count_event(EVENT_BLOCK);
 	t = thread_get();
 	if (!t)
 		return 0;
-	mark = mark_read(t, ctx);
+	mark = mark_read(t, PT_REGS_PARM1(ctx));
 	if (!mark)
 		return 0;
-	header_fill(&b.h, REC_BLOCK, sizeof(b), bpf_ktime_get_ns());
+	header_fill(&b.h, REC_BLOCK, sizeof(b), pid_tgid, bpf_ktime_get_ns());
 	b.id = mark->told.id;
 	b.index = mark->told.blocks;
 	b.bytes = mark->told.block_bytes;
@@ -414,21 +338,29 @@ static __always_inline bool request_drains(const struct rec_request *r)
 	       !(r->mark_flags & WSGISCOPE_F_CLOSED);
 }
 
-static __always_inline void request_finish(struct rec_request *r, const struct mark *mark)
+static __always_inline void request_finish(struct rec_request *r, const struct mark *mark,
+					   __u64 time_ns)
 {
 	counts_put(r, &mark->told);
-	header_fill(&r->h, REC_REQUEST, sizeof(*r), bpf_ktime_get_ns());
+	r->h.time_ns = time_ns;
 	strings_put_end(r, mark);
 }
 
 /* An end whose start was not seen (armed in between): all but the writes is known. */
-static __always_inline void request_end_alone(struct thread *t, const struct mark *mark)
+static __always_inline void request_end_alone(struct thread *t, __u64 pid_tgid,
+					      const struct mark *mark)
 {
+	const struct start start = {
+		.pid_tgid = pid_tgid,
+		.id = mark->told.id,
+		.ns = mark->told.start_ns,
+		.fd = mark->told.fd,
+	};
 	struct rec_request *r = &t->scratch;
 
 	count_drop(DROP_NO_START);
-	record_begin(r, mark, 0);
-	request_finish(r, mark);
+	record_begin(r, &start, 0);
+	request_finish(r, mark, bpf_ktime_get_ns());
 	r->flags |= REC_F_NO_START;
 	request_emit(r);
 }
@@ -436,29 +368,33 @@ static __always_inline void request_end_alone(struct thread *t, const struct mar
 SEC("uprobe")
 int request_end(struct pt_regs *ctx)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct rec_request *r;
 	struct thread *t = thread_find();
 	struct mark *mark;
 	__u64 key = 0;
 	bool mine;
 
-	if (!t && !process_find(current_tgid()))
+	if (!t && !process_find(pid_tgid >> 32))
 		return 0;
 	count_event(EVENT_END);
 	if (!t)
 		t = thread_get();
 	if (!t)
 		return 0;
-	mark = mark_read(t, ctx);
+	if (t->untold == PT_REGS_PARM1(ctx))
+		t->untold = 0; /* read here */
+	mark = mark_read(t, PT_REGS_PARM1(ctx));
 	if (!mark)
 		return 0;
-	r = request_find(t, current_tgid(), &mark->told, &key);
+	r = request_find(t, pid_tgid >> 32, &mark->told, &key);
 	if (!r) {
-		request_end_alone(t, mark);
+		request_end_alone(t, pid_tgid, mark);
 		return 0;
 	}
-	mine = r->h.tid == (__u32)bpf_get_current_pid_tgid();
-	request_finish(r, mark);
+	mine = r->h.tid == (__u32)pid_tgid;
+	r->h.tid = pid_tgid;
+	request_finish(r, mark, bpf_ktime_get_ns());
 	if (mine)
 		account_end(t, r);
 	else

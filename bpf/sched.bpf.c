@@ -43,6 +43,8 @@ static __always_inline void thread_off(struct thread *t, struct task_struct *tas
 {
 	__u64 now = bpf_ktime_get_ns();
 
+	if (t->untold)
+		request_tell(t);
 	if (preempt || task_is_running(task)) {
 		state_change(&t->account, STATE_RUNNABLE, now);
 		return;

@@ -79,6 +79,7 @@ struct seen {
 struct thread {
 	__u64 key; /* of the request that it began last and that has not ended, 0: none */
 	__u64 id;
+	__u64 untold;	 /* the worker's struct of that request, 0: its strings have been read */
 	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
 	struct seen seen;
 	struct write_call call;
@@ -140,6 +141,20 @@ extern struct counters_map counters SEC(".maps");
 /* Knobs: set before loading, constant after. */
 extern const volatile bool track_all;	  /* a process that runs a mark is traced from then on */
 extern const volatile __u64 wakeup_bytes; /* user space is woken when so much waits in the ring */
+extern const volatile bool has_cast;	  /* the kernel has bpf_rdonly_cast() (6.2) */
+
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+/*
+ * A member of a kernel structure that only its address is known of. Each bpf_probe_read_kernel() is
+ * a call of some 40 ns; a pointer that the kernel lets us dress with its type is read by a plain
+ * load, with its faults handled all the same.
+ */
+#define KERNEL_READ(type, address, member)                                                         \
+	(has_cast                                                                                  \
+		 ? ((struct type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct type))) \
+			   ->member                                                                \
+		 : BPF_CORE_READ((struct type *)(address), member))
 
 static __always_inline __u32 current_tgid(void)
 {
@@ -180,11 +195,10 @@ static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)
 	return (1ULL << 63) | ((__u64)tgid << 40) | (id & ((1ULL << 40) - 1));
 }
 
-/* Reading the clock costs more than all the rest of a header: who knows the time says it. */
-static __always_inline void header_fill(struct rec_header *h, __u16 kind, __u32 size, __u64 time_ns)
+/* Who knows the time and the thread says them: to ask costs more than all the rest of a header. */
+static __always_inline void header_fill(struct rec_header *h, __u16 kind, __u32 size,
+					__u64 pid_tgid, __u64 time_ns)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-
 	h->size = size;
 	h->kind = kind;
 	h->version = REC_VERSION;
@@ -210,6 +224,10 @@ __hidden struct sock *sock_of_file(struct file *file);
 
 /* Whether reading and writing it goes to a disk: a file, a directory, a block device. */
 __hidden bool is_disk_file(struct file *file);
+
+/* Reads the strings of the request that the current thread has open, if they were not read yet.
+ * Global, so that the verifier walks it once, by itself. */
+int request_tell(struct thread *t);
 
 /* sched.bpf.c: a request begins or ends on this thread; its states. */
 __hidden void account_begin(struct thread *t, __u64 start_ns);

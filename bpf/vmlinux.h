@@ -88,6 +88,11 @@ struct epitem {
 	} event;
 };
 
+/* Begins with a struct file *: see file_of_fd(). */
+struct kiocb {
+	struct file *ki_filp;
+};
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;

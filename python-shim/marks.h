@@ -6,11 +6,13 @@
  * Must not know: CPython, BPF helpers, the ring buffer. No libc header: vmlinux.h comes first in
  * BPF.
  *
- * A mark is an exported function that begins with a one-byte nop and returns at once; its only
- * argument (first argument register) points at a struct wsgiscope_request. A USDT note of provider
- * "wsgiscope" names the same address, so any USDT tool can use it. One semaphore per probe.
+ * A mark is an exported function that begins with a one-byte nop and returns at once; its first
+ * argument points at a struct wsgiscope_request. A USDT note of provider "wsgiscope" names the same
+ * address and the arguments' registers, so any USDT tool can use it. One semaphore per probe.
  *
- *   request_start   the application is about to be called
+ *   request_start   the application is about to be called. The struct's id, start_ns and fd come as
+ *                   the 2nd to 4th argument too: to read a worker's memory is the dearest thing
+ *                   that a tracer does, and it need not be done before the end
  *   request_block   control has come back for the next block: the block_* fields describe the
  *                   block that has just been taken (attached only where block detail is asked for)
  *   request_end     close() has returned, or the call or the iteration ended another way
@@ -23,7 +25,7 @@
 #define WSGISCOPE_MARKS_H
 
 #define WSGISCOPE_PROVIDER	"wsgiscope"
-#define WSGISCOPE_MARKS_VERSION 1
+#define WSGISCOPE_MARKS_VERSION 2
 
 /* How a string lies in memory (struct wsgiscope_str.kind). */
 enum wsgiscope_str_kind {
@@ -45,7 +47,7 @@ struct wsgiscope_str {
 
 /*
  * Bytes of wsgiscope_request.text: the usual method, path and route. Reading a worker's memory
- * costs a tracer some 100 ns a time, whatever the length.
+ * costs a tracer some 200 ns a time, whatever the length.
  */
 #define WSGISCOPE_TEXT_MAX 128
 

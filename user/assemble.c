@@ -324,7 +324,7 @@ static uint32_t notes_of(const struct event_request *from)
 	notes |= from->writes_cut ? NOTE_WRITES_CUT : 0;
 	notes |= from->nested ? NOTE_NESTED : 0;
 	notes |= from->no_start ? NOTE_NO_START : 0;
-	notes |= from->start_failed ? NOTE_TEXT_UNREADABLE : 0;
+	notes |= from->text_unread ? NOTE_TEXT_UNREADABLE : 0;
 	notes |= is_closed_early(from) ? NOTE_CLOSED_EARLY : 0;
 	notes |= from->id_reused ? NOTE_ID_REUSED : 0;
 	notes |= from->states.mixed ? NOTE_STATES_MIXED : 0;

@@ -257,7 +257,7 @@ static void flags_decode(const struct rec_request *record, struct event_request 
 	out->conn_unknown = flags & REC_F_CONN_UNKNOWN;
 	out->writes_cut = flags & REC_F_WRITES_CUT;
 	out->write_short = flags & REC_F_WRITE_SHORT;
-	out->start_failed = flags & REC_F_START_FAILED;
+	out->text_unread = flags & REC_F_TEXT_UNREAD;
 	out->id_reused = flags & REC_F_ID_REUSED;
 }
 

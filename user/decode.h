@@ -61,7 +61,7 @@ struct event_request {
 	bool is_bytes, is_str, is_file_wrapper, used_write;
 	bool blocks_unseen, end_inferred, nested;
 	/* What the kernel side says of its own record. */
-	bool no_start, no_end, conn_unknown, writes_cut, start_failed, id_reused;
+	bool no_start, no_end, conn_unknown, writes_cut, text_unread, id_reused;
 	bool write_short;  /* the last write took less than it was given */
 	uint64_t queue_ns; /* as the kernel saw it, 0: not seen */
 	struct event_writes writes;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "abi.h"
@@ -66,8 +67,19 @@ static int load_failed(int err)
 	return err;
 }
 
+/* Whether the kernel's BTF lists a function that programs may call. */
+static bool kernel_has_function(const char *name)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return has;
+}
+
 static void knobs_set(struct wsgiscope *skel, const struct config *config)
 {
+	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
 	skel->rodata->track_all = !config->pid;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
 	bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);

@@ -17,15 +17,17 @@
 #include <pthread.h>
 
 #if defined(__x86_64__)
-#define MARK_ARGUMENT "8@%rdi"
+#define MARK_STRUCT "8@%rdi"
+#define MARK_START  "8@%rdi 8@%rsi 8@%rdx -4@%ecx"
 #elif defined(__aarch64__)
-#define MARK_ARGUMENT "8@x0"
+#define MARK_STRUCT "8@x0"
+#define MARK_START  "8@x0 8@x1 8@x2 -4@x3"
 #else
 #error "wsgiscope: marks are known for x86-64 and aarch64 only"
 #endif
 
 /* clang-format off */
-#define MARK(name)                                                                                 \
+#define MARK(name, arguments)                                                                             \
 	__asm__(".pushsection .text\n"                                                             \
 		".p2align 5\n"                                                                     \
 		".globl wsgiscope_" name "\n"                                                      \
@@ -60,7 +62,7 @@
 		"	.8byte marker_" name "_semaphore\n"                                        \
 		"	.asciz \"" WSGISCOPE_PROVIDER "\"\n"                                       \
 		"	.asciz \"" name "\"\n"                                                     \
-		"	.asciz \"" MARK_ARGUMENT "\"\n"                                            \
+		"	.asciz \"" arguments "\"\n"                                            \
 		"994:	.balign 4\n"                                                               \
 		".popsection\n")
 
@@ -73,14 +75,15 @@ __asm__(".pushsection .stapsdt.base, \"aG\", %progbits, .stapsdt.base, comdat\n"
 	".size _.stapsdt.base, 1\n"
 	".popsection\n");
 
-MARK("request_start");
-MARK("request_block");
-MARK("request_end");
+MARK("request_start", MARK_START);
+MARK("request_block", MARK_STRUCT);
+MARK("request_end", MARK_STRUCT);
 /* clang-format on */
 
 #define MARK_HIDDEN __attribute__((visibility("hidden")))
 
-MARK_HIDDEN void marker_request_start(const struct wsgiscope_request *mark);
+MARK_HIDDEN void marker_request_start(const struct wsgiscope_request *mark, unsigned long long id,
+				      unsigned long long start_ns, int fd);
 MARK_HIDDEN void marker_request_block(const struct wsgiscope_request *mark);
 MARK_HIDDEN void marker_request_end(const struct wsgiscope_request *mark);
 
@@ -142,7 +145,7 @@ unsigned int marks_fork(void)
 void marks_request_start(const struct wsgiscope_request *mark)
 {
 	if (marker_request_start_semaphore)
-		marker_request_start(mark);
+		marker_request_start(mark, mark->id, mark->start_ns, mark->fd);
 }
 
 void marks_request_block(const struct wsgiscope_request *mark)

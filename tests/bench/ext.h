@@ -16,6 +16,8 @@
 
 /* A mark: exported by the marker, given by its address. */
 typedef void mark_fn(const struct wsgiscope_request *request);
+typedef void start_mark_fn(const struct wsgiscope_request *request, unsigned long long id,
+			   unsigned long long start_ns, int fd);
 
 /* Wall and thread CPU time of a stretch of code, both in ns. */
 struct stretch {

@@ -30,7 +30,8 @@ PyObject *bench_marks(PyObject *self, PyObject *args)
 	for (Py_ssize_t i = 0; i < n; i++) {
 		request.id++;
 		request.start_ns = clock_ns(CLOCK_MONOTONIC);
-		((mark_fn *)(uintptr_t)start_mark)(&request);
+		((start_mark_fn *)(uintptr_t)start_mark)(&request, request.id, request.start_ns,
+							 request.fd);
 		request.end_ns = clock_ns(CLOCK_MONOTONIC);
 		((mark_fn *)(uintptr_t)end_mark)(&request);
 		request.end_ns = 0;
@@ -114,7 +115,8 @@ PyObject *bench_send(PyObject *self, PyObject *args)
 	batches = n / SEND_BATCH + 1;
 	request_fill(&request, 1, fd, "/bench");
 	if (start_mark)
-		((mark_fn *)(uintptr_t)start_mark)(&request);
+		((start_mark_fn *)(uintptr_t)start_mark)(&request, request.id, request.start_ns,
+							 request.fd);
 	for (Py_ssize_t i = 0; i < batches && !err; i++)
 		err = send_batch(fd, peer, &sum);
 	if (end_mark)

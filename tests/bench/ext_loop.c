@@ -64,8 +64,9 @@ struct loop {
 	PyObject *app, *environ; /* borrowed */
 	PyObject *start, *close; /* start_response, "close" */
 	Py_ssize_t n;
-	mark_fn *start_mark, *end_mark; /* NULL: none */
-	int fd, peer;			/* -1: no write */
+	start_mark_fn *start_mark; /* NULL: none */
+	mark_fn *end_mark;	   /* the same */
+	int fd, peer;		   /* -1: no write */
 };
 
 static int request_serve(const struct loop *loop)
@@ -109,7 +110,7 @@ static int loop_run(const struct loop *loop)
 	request_fill(&request, 1, loop->fd, "/bench");
 	for (Py_ssize_t i = 0; i < loop->n && !err; i++) {
 		if (loop->start_mark)
-			loop->start_mark(&request);
+			loop->start_mark(&request, request.id, request.start_ns, request.fd);
 		err = request_serve(loop);
 		if (!err && loop->fd >= 0)
 			err = client_write(loop->fd, loop->peer);
@@ -130,7 +131,7 @@ PyObject *bench_loop(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "OO!nKKii", &loop.app, &PyDict_Type, &loop.environ, &loop.n,
 			      &start_mark, &end_mark, &loop.fd, &loop.peer))
 		return NULL;
-	loop.start_mark = (mark_fn *)(uintptr_t)start_mark;
+	loop.start_mark = (start_mark_fn *)(uintptr_t)start_mark;
 	loop.end_mark = (mark_fn *)(uintptr_t)end_mark;
 	write = PyCFunction_New(&write_def, NULL);
 	loop.start = write ? PyCFunction_New(&start_response_def, write) : NULL;

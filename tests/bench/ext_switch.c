@@ -168,7 +168,8 @@ PyObject *bench_switches(PyObject *self, PyObject *args)
 	p.answer = by_futex ? futex_answer : pipe_answer;
 	request_fill(&request, 1, -1, "/bench");
 	if (start_mark)
-		((mark_fn *)(uintptr_t)start_mark)(&request);
+		((start_mark_fn *)(uintptr_t)start_mark)(&request, request.id, request.start_ns,
+							 request.fd);
 	switches = pingpong_run(&p, n, &stretch);
 	request.end_ns = clock_ns(CLOCK_MONOTONIC);
 	if (end_mark)

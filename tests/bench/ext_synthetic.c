@@ -15,7 +15,8 @@
 #define TICK_NS		1000000u /* the stream is paced in bursts of a millisecond */
 
 struct stream {
-	mark_fn *start_mark, *end_mark;
+	start_mark_fn *start_mark;
+	mark_fn *end_mark;
 	uint64_t rate; /* requests a second */
 	uint64_t seconds;
 	int fd[PAIRS_MAX], peer[PAIRS_MAX];
@@ -32,7 +33,7 @@ static int stream_request(struct stream *stream, uint64_t id)
 	char byte = 'x';
 
 	request_fill(&request, id, stream->fd[pair], stream->path[id % SYNTHETIC_PATHS]);
-	stream->start_mark(&request);
+	stream->start_mark(&request, request.id, request.start_ns, request.fd);
 	if (send(stream->fd[pair], &byte, 1, MSG_NOSIGNAL) != 1 ||
 	    recv(stream->peer[pair], &byte, 1, 0) != 1)
 		return -errno;
@@ -101,7 +102,7 @@ PyObject *bench_synthetic(PyObject *self, PyObject *args)
 		return NULL;
 	if (!rate || stream_pairs(&stream, pairs))
 		return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "rate is 0");
-	stream.start_mark = (mark_fn *)(uintptr_t)start_mark;
+	stream.start_mark = (start_mark_fn *)(uintptr_t)start_mark;
 	stream.end_mark = (mark_fn *)(uintptr_t)end_mark;
 	stream.rate = rate;
 	stream.seconds = seconds;

@@ -11,8 +11,8 @@ import procs
 from servers import APPS, PYTHON
 from tracer import Tracer
 
-LIES = ["bad_pointers", "bad_strings", "lengths", "text_beside", "text_changes", "numbers",
-        "versions", "reused_ids", "ends_without_start", "starts_without_end",
+LIES = ["bad_pointers", "gone_structs", "bad_strings", "lengths", "text_beside", "text_changes",
+        "numbers", "versions", "reused_ids", "ends_without_start", "starts_without_end",
         "control_characters"]
 RSS_LIMIT_KB = 64 * 1024
 

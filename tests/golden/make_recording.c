@@ -129,7 +129,7 @@ static void fill_notes(struct recording *out)
 		WSGISCOPE_F_NESTED | WSGISCOPE_F_EXHAUSTED,
 	};
 	static const __u32 flags[] = {REC_F_CONN_UNKNOWN, REC_F_WRITES_CUT | REC_F_DRAINED,
-				      REC_F_NO_START, REC_F_START_FAILED,
+				      REC_F_NO_START, REC_F_TEXT_UNREAD,
 				      REC_F_NO_END | REC_F_ID_REUSED};
 	static const char *const servers[] = {"uwsgi", "mod_wsgi", "waitress", "wsgiref", ""};
 	struct rec_request r;

@@ -71,7 +71,7 @@ def read_notes(library):
                           text=True).stdout
     found = re.findall(
         r"Provider: wsgiscope\s+Name: (\w+)\s+Location: (\w+), Base: \w+, Semaphore: (\w+)"
-        r"\s+Arguments: (\S+)", text)
+        r"\s+Arguments: (.+)", text)
     return {name: (int(at, 16), int(sem, 16), args) for name, at, sem, args in found}
 
 

@@ -404,7 +404,7 @@ static void test_notes(void **state)
 	assemble();
 	assert_int_equal(request.notes, 0);
 	from = good();
-	from->start_failed = true;
+	from->text_unread = true;
 	assemble();
 	assert_int_equal(request.notes, NOTE_TEXT_UNREADABLE);
 	from = good();

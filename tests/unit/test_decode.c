@@ -79,8 +79,8 @@ static void test_request_flags(void **state)
 		&request->nested,
 	};
 	const bool *const flags[] = {
-		&request->no_start,   &request->no_end,	      &request->conn_unknown, NULL,
-		&request->writes_cut, &request->start_failed, &request->id_reused,
+		&request->no_start,   &request->no_end,	     &request->conn_unknown, NULL,
+		&request->writes_cut, &request->text_unread, &request->id_reused,
 	};
 
 	for (unsigned int bit = 0; bit < 32; bit++) {

@@ -6,6 +6,7 @@ python-shim/marks.h, written down a second time on purpose: a lie may break any 
 import ctypes
 import mmap
 import sys
+import time
 
 import wsgiscope._marker as marker
 
@@ -13,10 +14,10 @@ LIBRARY = ctypes.CDLL(marker.__file__)
 START = LIBRARY.wsgiscope_request_start
 BLOCK = LIBRARY.wsgiscope_request_block
 END = LIBRARY.wsgiscope_request_end
+U64, U32, I32 = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int32
 for mark in (START, BLOCK, END):
     mark.argtypes, mark.restype = [ctypes.c_void_p], None
-
-U64, U32, I32 = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int32
+START.argtypes += [U64, U64, I32]
 CLOSED, EXHAUSTED = 1 << 4, 1 << 3
 
 
@@ -51,7 +52,7 @@ def text(data, length=None, kind=1):
 def honest(path=b"/honest", **changes):
     """A request without a lie, but for the changes."""
     COUNTER[0] += 1
-    request = Request(version=1, size=SIZE, id=COUNTER[0], start_ns=1, blocks=1, bytes=5,
+    request = Request(version=2, size=SIZE, id=COUNTER[0], start_ns=1, blocks=1, bytes=5,
                       status=200, fd=-1, flags=0, method=text(b"GET"),
                       path=text(path) if isinstance(path, bytes) else path)
     for name, value in changes.items():
@@ -60,7 +61,7 @@ def honest(path=b"/honest", **changes):
 
 
 def start(request):
-    START(ctypes.addressof(request))
+    START(ctypes.addressof(request), request.id, request.start_ns, request.fd)
 
 
 def end(request):
@@ -85,8 +86,18 @@ def lie_bad_pointers():
     last = ctypes.addressof(ctypes.c_char.from_buffer(edge)) + 2 * mmap.PAGESIZE - 16
     for pointer in (0, 1, 8, 0xdeadbeef000, 0xffffffffff600000, 0xffff888000000000, 2**63,
                     2**64 - 8, last):
-        START(pointer)
+        START(pointer, 0, 0, -1)
         BLOCK(pointer)
+        END(pointer)
+
+
+def lie_gone_structs():
+    """The registers of the start mark are sound, the struct is not there when it is read: the
+    thread leaves the CPU in between."""
+    for pointer in (1, 0xdeadbeef000, 2**64 - 8):
+        COUNTER[0] += 1
+        START(pointer, COUNTER[0], 1, -1)
+        time.sleep(0.001)
         END(pointer)
 
 
@@ -189,7 +200,7 @@ def lie_many_paths():
         buffer.value = b"/many/%018x" % (number * 2654435761 % 2**64)
         request.id += 1
         request.start_ns, request.end_ns, request.flags = 1, 0, 0
-        START(pointer)
+        START(pointer, request.id, request.start_ns, -1)
         request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
         END(pointer)
 
