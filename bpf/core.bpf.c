@@ -13,6 +13,7 @@ struct requests_map requests SEC(".maps");
 struct ring_map ring SEC(".maps");
 struct counters_map counters SEC(".maps");
 
+__u32 processes_version = 1;
 const volatile bool track_all = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile bool has_cast = false;

@@ -34,6 +34,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		count_drop(DROP_REQUESTS_FULL);
 		return 0;
 	}
+	processes_changed();
 	process_tell_of(REC_PROCESS_FORK, tgid, parent->pid, other);
 	return 0;
 }
@@ -62,6 +63,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	if (task->signal->live.counter)
 		return 0;
 	bpf_map_delete_elem(&processes, &tgid);
+	processes_changed();
 	process_tell_of(REC_PROCESS_EXIT, tgid, task->pid, 0);
 	return 0;
 }

@@ -37,6 +37,10 @@ static __always_inline void process_tell(enum rec_process_what what)
 	emit(&p, sizeof(p));
 }
 
+/* Set when a process that is not traced has run a mark: it pays for our probes. User space resets.
+ */
+bool foreign_mark;
+
 /* The process that runs a mark, where it counts; with track_all it counts from now on. */
 static __always_inline struct process *process_of_mark(__u32 tgid)
 {
@@ -49,8 +53,32 @@ static __always_inline struct process *process_of_mark(__u32 tgid)
 		count_drop(DROP_REQUESTS_FULL);
 		return NULL;
 	}
+	processes_changed();
 	process_tell(REC_PROCESS_NEW);
 	return process_find(tgid);
+}
+
+/* The thread that runs a mark, knowing its process; NULL: not traced, or no memory (counted). */
+static __always_inline struct thread *thread_of_mark(__u32 tgid)
+{
+	__u32 version = *(volatile __u32 *)&processes_version;
+	struct thread *t = thread_find();
+	struct process *p;
+
+	if (t && t->version == version)
+		return t;
+	p = process_of_mark(tgid);
+	if (!p) {
+		foreign_mark = true;
+		return NULL;
+	}
+	t = thread_get();
+	if (!t)
+		return NULL;
+	t->process = p->flags;
+	t->gil_known = p->gil_bytes != 0;
+	t->version = version;
+	return t;
 }
 
 extern unsigned int CONFIG_HZ __kconfig __weak;
@@ -118,9 +146,10 @@ static __always_inline __u64 conn_see(struct thread *t, int fd)
 
 /* The connection that a request came in on: the descriptor that the marker found, else the socket
  * that this thread read last. 0: not known. */
-static __always_inline __u64 conn_of_start(struct process *p, struct thread *t,
-					   const struct start *start, __u64 *queue)
+static __always_inline __u64 conn_of_start(struct thread *t, const struct start *start,
+					   __u64 *queue)
 {
+	struct process *p;
 	__u64 conn;
 
 	if (start->fd >= 0) {
@@ -129,7 +158,11 @@ static __always_inline __u64 conn_of_start(struct process *p, struct thread *t,
 			*queue = queue_of((struct sock *)t->seen.tcp, start->ns);
 		return conn;
 	}
-	if (!(p->flags & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))) {
+	if (t->process & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))
+		return t->read_conn;
+	t->process |= PROCESS_TOLD_FD_HIDDEN;
+	p = process_find(start->pid_tgid >> 32);
+	if (p && !(p->flags & PROCESS_TOLD_FD_HIDDEN)) {
 		p->flags |= PROCESS_TOLD_FD_HIDDEN;
 		process_tell(REC_PROCESS_FD_HIDDEN);
 	}
@@ -191,8 +224,8 @@ static __always_inline struct rec_request *request_place(struct thread *t, __u64
 }
 
 /* Puts the request that begins where its end and its writes find it; false: no room, counted. */
-static __always_inline bool request_open(struct process *p, struct thread *t,
-					 const struct start *start, __u64 conn, __u64 queue)
+static __always_inline bool request_open(struct thread *t, const struct start *start, __u64 conn,
+					 __u64 queue)
 {
 	__u64 key = conn ? conn : request_key_by_id(start->pid_tgid >> 32, start->id);
 	struct rec_request *r;
@@ -201,8 +234,8 @@ static __always_inline bool request_open(struct process *p, struct thread *t,
 	r = request_place(t, key, start->ns, &insert);
 	record_begin(r, start, conn);
 	r->queue_ns = queue;
-	r->process = p->flags;
-	r->gil_known = p->gil_bytes != 0;
+	r->process = t->process;
+	r->gil_known = t->gil_known;
 	if (insert && bpf_map_update_elem(&requests, &key, r, BPF_ANY)) {
 		count_drop(DROP_REQUESTS_FULL);
 		return false;
@@ -217,7 +250,7 @@ static __always_inline bool request_open(struct process *p, struct thread *t,
 int request_tell(struct thread *t)
 {
 	struct rec_request *r;
-	struct mark *mark;
+	struct mark mark;
 	__u64 key, from;
 
 	if (!t || !t->untold)
@@ -230,15 +263,10 @@ int request_tell(struct thread *t)
 	if (!r || r->id != t->id ||
 	    (r->flags & (REC_F_TEXT_UNREAD | REC_F_DRAINING)) != REC_F_TEXT_UNREAD)
 		return 0;
-	mark = mark_read(t, from);
-	if (mark && mark->told.id == r->id)
-		strings_put_start(r, mark);
+	if (mark_read(&mark, from) && mark.told.id == r->id)
+		strings_put_start(r, &mark);
 	return 0;
 }
-
-/* Set when a process that is not traced has run a mark: it pays for our probes. User space resets.
- */
-bool foreign_mark;
 
 SEC("uprobe")
 int request_start(struct pt_regs *ctx)
@@ -249,26 +277,20 @@ int request_start(struct pt_regs *ctx)
 		.ns = PT_REGS_PARM3(ctx),
 		.fd = PT_REGS_PARM4(ctx),
 	};
-	struct process *p = process_of_mark(start.pid_tgid >> 32);
-	struct thread *t;
+	struct thread *t = thread_of_mark(start.pid_tgid >> 32);
 	__u64 conn, queue = 0;
 
-	if (!p) {
-		foreign_mark = true;
+	if (!t)
 		return 0;
-	}
 	count_event(EVENT_START);
 	if (!start.id) {
 		count_drop(DROP_BAD_MARK);
 		return 0;
 	}
-	t = thread_get();
-	if (!t)
-		return 0;
 	if (t->untold)
 		request_tell(t); /* greenlets: another one is open on this thread */
-	conn = conn_of_start(p, t, &start, &queue);
-	if (!request_open(p, t, &start, conn, queue))
+	conn = conn_of_start(t, &start, &queue);
+	if (!request_open(t, &start, conn, queue))
 		return 0;
 	account_begin(t, start.ns);
 	t->untold = PT_REGS_PARM1(ctx);
@@ -280,24 +302,19 @@ int request_block(struct pt_regs *ctx)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct rec_block b = {};
-	struct thread *t;
-	struct mark *mark;
+	struct mark mark;
 
 	if (!process_find(pid_tgid >> 32))
 		return 0;
 	count_event(EVENT_BLOCK);
-	t = thread_get();
-	if (!t)
-		return 0;
-	mark = mark_read(t, PT_REGS_PARM1(ctx));
-	if (!mark)
+	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
 		return 0;
 	header_fill(&b.h, REC_BLOCK, sizeof(b), pid_tgid, bpf_ktime_get_ns());
-	b.id = mark->told.id;
-	b.index = mark->told.blocks;
-	b.bytes = mark->told.block_bytes;
-	b.app_ns = mark->told.block_app_ns;
-	b.output_ns = mark->told.block_output_ns;
+	b.id = mark.told.id;
+	b.index = mark.told.blocks;
+	b.bytes = mark.told.block_bytes;
+	b.app_ns = mark.told.block_app_ns;
+	b.output_ns = mark.told.block_output_ns;
 	emit(&b, sizeof(b));
 	return 0;
 }
@@ -371,7 +388,7 @@ int request_end(struct pt_regs *ctx)
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct rec_request *r;
 	struct thread *t = thread_find();
-	struct mark *mark;
+	struct mark mark;
 	__u64 key = 0;
 	bool mine;
 
@@ -384,17 +401,16 @@ int request_end(struct pt_regs *ctx)
 		return 0;
 	if (t->untold == PT_REGS_PARM1(ctx))
 		t->untold = 0; /* read here */
-	mark = mark_read(t, PT_REGS_PARM1(ctx));
-	if (!mark)
+	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
 		return 0;
-	r = request_find(t, pid_tgid >> 32, &mark->told, &key);
+	r = request_find(t, pid_tgid >> 32, &mark.told, &key);
 	if (!r) {
-		request_end_alone(t, pid_tgid, mark);
+		request_end_alone(t, pid_tgid, &mark);
 		return 0;
 	}
 	mine = r->h.tid == (__u32)pid_tgid;
 	r->h.tid = pid_tgid;
-	request_finish(r, mark, bpf_ktime_get_ns());
+	request_finish(r, &mark, bpf_ktime_get_ns());
 	if (mine)
 		account_end(t, r);
 	else

@@ -59,15 +59,6 @@ struct account {
 	struct rec_peer peers[PEERS_MAX];
 };
 
-/* What a mark points at, copied: not believed, but bounded where it says so. */
-struct mark {
-	__u64 text;		       /* where its text lies in the worker */
-	struct wsgiscope_request told; /* text_bytes is bounded */
-};
-
-_Static_assert(sizeof(((struct wsgiscope_request *)0)->text) == STR_BESIDE_MAX,
-	       "a record has room for the marker's text");
-
 /* A connection that a request came in on: who knows it by its inode need not look further. */
 struct seen {
 	__u64 inode; /* address; with conn, its number, it names the socket for good */
@@ -82,9 +73,12 @@ struct thread {
 	__u64 untold;	 /* the worker's struct of that request, 0: its strings have been read */
 	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
 	struct seen seen;
+	/* What its process's entry says, as of processes_version. */
+	__u32 version;
+	__u16 process; /* enum process_flags */
+	__u16 gil_known;
 	struct write_call call;
 	struct account account;
-	struct mark mark;
 	/* Where a record is put together: uprobe programs can be preempted by another thread's on
 	 * the same CPU, so a per-CPU scratch would not do. */
 	struct rec_request scratch;
@@ -138,6 +132,10 @@ extern struct requests_map requests SEC(".maps");
 extern struct ring_map ring SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 
+/* Counts the changes to `processes`, by whomever: while it stands still, what a thread has noted of
+ * its process holds, and a request costs one look-up less. Never 0. */
+extern __u32 processes_version;
+
 /* Knobs: set before loading, constant after. */
 extern const volatile bool track_all;	  /* a process that runs a mark is traced from then on */
 extern const volatile __u64 wakeup_bytes; /* user space is woken when so much waits in the ring */
@@ -170,6 +168,11 @@ static __always_inline struct process *process_find(__u32 tgid)
 static __always_inline struct thread *thread_find(void)
 {
 	return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+}
+
+static __always_inline void processes_changed(void)
+{
+	__sync_fetch_and_add(&processes_version, 1);
 }
 
 static __always_inline void count_event(enum event_count which)

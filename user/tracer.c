@@ -245,6 +245,12 @@ int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd
 	return *out ? 0 : -errno;
 }
 
+/* Threads in traced processes look their process up again. */
+static void processes_changed(struct tracer *tracer)
+{
+	__atomic_add_fetch(&tracer->skel->data->processes_version, 1, __ATOMIC_RELEASE);
+}
+
 int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *from)
 {
 	/* struct process of bpf/state.bpf.h. */
@@ -255,11 +261,14 @@ int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_pro
 	} process = {.flags = from->flags, .gil_bytes = from->gil_bytes};
 	__u32 key = pid;
 
+	int err;
+
 	for (int i = 0; i < TRACER_GILS_MAX; i++)
 		process.gil[i] = from->gil[i];
-
-	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, &process,
-				   BPF_ANY);
+	err = bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, &process,
+				  BPF_ANY);
+	processes_changed(tracer);
+	return err;
 }
 
 void tracer_process_forget(struct tracer *tracer, pid_t pid)
@@ -267,6 +276,7 @@ void tracer_process_forget(struct tracer *tracer, pid_t pid)
 	__u32 key = pid;
 
 	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.processes), &key);
+	processes_changed(tracer);
 }
 
 bool tracer_foreign_seen(struct tracer *tracer)

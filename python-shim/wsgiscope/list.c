@@ -25,12 +25,10 @@ static struct request *list_request(PyObject *self)
 
 static PyObject *list_iter(PyObject *self)
 {
-	PyObject *iterator = PyList_Type.tp_iter(self);
-
-	if (!iterator || !request_live(list_request(self)))
-		return iterator;
+	if (!request_live(list_request(self)))
+		return PyList_Type.tp_iter(self);
 	((struct tracked_list *)self)->iterated = true;
-	return counter_new(state_of(self), list_request(self), self, iterator, false, true);
+	return counter_new_list(state_of(self), list_request(self), self);
 }
 
 static int list_traverse(PyObject *self, visitproc visit, void *arg)

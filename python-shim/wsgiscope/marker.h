@@ -183,7 +183,8 @@ extern PyType_Spec counter_spec;
 extern PyType_Spec list_spec;
 PyObject *result_wrap(struct marker_state *state, struct request *req, PyObject *result);
 PyObject *counter_new(struct marker_state *state, struct request *req, PyObject *owner,
-		      PyObject *iterator, bool has_close, bool instant);
+		      PyObject *iterator, bool has_close);
+PyObject *counter_new_list(struct marker_state *state, struct request *req, PyObject *list);
 PyObject *list_wrap(struct marker_state *state, struct request *req, PyObject *result);
 
 /* mark.c, track.c */

@@ -21,12 +21,12 @@
 /* A proxy, or the counting iterator made by iter() on a proxy or a list. */
 struct result {
 	PyObject ob_base;
-	PyObject *inner;	 /* owned: the original iterable, or its iterator */
+	PyObject *inner;	 /* owned: the original iterable, or its iterator, or a list */
 	PyObject *owner;	 /* owned: what ends the request when it goes; NULL: this object */
 	struct request *request; /* owned */
 	PyObject *weakrefs;
-	bool has_close; /* counter: see counter_new() */
-	bool instant;	/* counter: see counter_new() */
+	Py_ssize_t next; /* counter of a list: the next item's index; else -1 */
+	bool has_close;	 /* counter: see counter_new() */
 };
 
 static PyObject *result_alloc(struct marker_state *state, enum marker_type type,
@@ -43,8 +43,8 @@ static PyObject *result_alloc(struct marker_state *state, enum marker_type type,
 	self->inner = inner;
 	self->owner = owner;
 	self->weakrefs = NULL;
+	self->next = -1;
 	self->has_close = false;
-	self->instant = false;
 	PyObject_GC_Track(self);
 	return (PyObject *)self;
 }
@@ -79,31 +79,46 @@ static bool result_has_close(struct result *self)
 	return found;
 }
 
+/* As a list's own iterator: an item that is there now, and after the end nothing any more. */
+static PyObject *list_next(struct result *self)
+{
+	PyObject *item;
+
+	if (self->next >= PyList_GET_SIZE(self->inner)) {
+		self->next = PY_SSIZE_T_MAX;
+		return NULL;
+	}
+	item = PyList_GET_ITEM(self->inner, self->next++);
+	Py_INCREF(item);
+	return item;
+}
+
 static PyObject *result_iternext(PyObject *object)
 {
 	struct result *self = (struct result *)object;
+	bool is_list = self->next >= 0;
 	PyObject *inner = self->inner;
 	PyObject *block;
 
 	if (!request_live(self->request))
-		return Py_TYPE(inner)->tp_iternext(inner);
+		return is_list ? list_next(self) : Py_TYPE(inner)->tp_iternext(inner);
 	request_resume(self->request);
-	block = Py_TYPE(inner)->tp_iternext(inner);
+	block = is_list ? list_next(self) : Py_TYPE(inner)->tp_iternext(inner);
 	if (block)
-		request_hand_over(self->request, block, self->instant);
+		request_hand_over(self->request, block, is_list);
 	else
 		result_stop(self, result_has_close(self));
 	return block;
 }
 
 /*
- * The counting iterator over iterator, which is stolen, for owner (a proxy, a list), which it keeps
- * alive. has_close: the request ends with owner's close(), not when the iterator is exhausted.
- * instant: the blocks lie ready, the application takes no time for them. Never fails: without
- * memory it returns iterator itself, and the request says that its blocks are unseen.
+ * The counting iterator over iterator, which is stolen, for owner, a proxy, which it keeps alive.
+ * has_close: the request ends with owner's close(), not when the iterator is exhausted. Never
+ * fails: without memory it returns iterator itself, and the request says that its blocks are
+ * unseen.
  */
 PyObject *counter_new(struct marker_state *state, struct request *req, PyObject *owner,
-		      PyObject *iterator, bool has_close, bool instant)
+		      PyObject *iterator, bool has_close)
 {
 	struct result *self;
 
@@ -115,7 +130,24 @@ PyObject *counter_new(struct marker_state *state, struct request *req, PyObject 
 	}
 	Py_DECREF(iterator);
 	self->has_close = has_close;
-	self->instant = instant;
+	return (PyObject *)self;
+}
+
+/*
+ * The counting iterator over a list, which it keeps alive; the blocks lie ready, so the application
+ * takes no time for them. Without memory the list's own, and the request says so; NULL with an
+ * exception set if there is none for that either.
+ */
+PyObject *counter_new_list(struct marker_state *state, struct request *req, PyObject *list)
+{
+	struct result *self = (struct result *)result_alloc(state, TYPE_COUNTER, req, list, list);
+
+	if (!self) {
+		PyErr_Clear();
+		req->mark.flags |= WSGISCOPE_F_BLOCKS_UNSEEN;
+		return PyList_Type.tp_iter(list);
+	}
+	self->next = 0;
 	return (PyObject *)self;
 }
 
@@ -139,7 +171,7 @@ static PyObject *proxy_iter(PyObject *object)
 		return object;
 	}
 	return counter_new(state_of(object), self->request, object, iterator,
-			   result_has_close(self), false);
+			   result_has_close(self));
 }
 
 /* close() of a proxy: the original's, with whatever arguments; the request ends with it. */

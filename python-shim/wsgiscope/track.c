@@ -23,23 +23,27 @@ struct track {
 };
 
 /*
- * The guard: the request that the environ already belongs to, NULL if it is free. An environ that
- * is used again after its request has ended is free; one marked by another copy of this module is
- * not.
+ * The guard: puts the request into the environ, unless that belongs to another one that is still
+ * followed, which is told of the nested mark. An environ that is used again after its request has
+ * ended is free; one marked by another copy of this module is not. False, with no exception set: it
+ * is taken, or there is no memory.
  */
-static bool environ_is_taken(struct marker_state *state, PyObject *environ)
+static bool environ_claim(struct track *track)
 {
-	PyObject *guard = environ_get(state, environ, NAME_GUARD);
-	struct request *outer = (struct request *)guard;
+	PyObject *key = track->state->names[NAME_GUARD];
+	PyObject *own = (PyObject *)track->request;
+	PyObject *guard = PyDict_SetDefault(track->environ, key, own);
 
-	if (!guard)
-		return false;
-	if (Py_TYPE(guard) != state->types[TYPE_REQUEST])
+	if (guard == own)
 		return true;
-	if (!request_live(outer))
-		return false;
-	outer->mark.flags |= WSGISCOPE_F_NESTED;
-	return true;
+	if (guard && Py_TYPE(guard) == track->state->types[TYPE_REQUEST]) {
+		if (request_live((struct request *)guard))
+			((struct request *)guard)->mark.flags |= WSGISCOPE_F_NESTED;
+		else if (!PyDict_SetItem(track->environ, key, own))
+			return true;
+	}
+	PyErr_Clear();
+	return false;
 }
 
 /*
@@ -93,21 +97,23 @@ static int track_prepare(struct track *track, PyObject *name, PyObject *start_re
 	struct marker_state *state = track->state;
 	struct request *req = request_new(state, track->environ, name);
 
-	if (!req)
-		goto out;
+	if (!req) {
+		PyErr_Clear();
+		return -1;
+	}
 	track->request = req;
+	if (!environ_claim(track))
+		return -1;
 	req->mark.fd = hints_client_fd(state, track->environ, start_response);
 	if (req->mark.fd >= 0)
 		req->mark.flags |= WSGISCOPE_F_CLIENT_FD;
 	track->start_response = hook_new_start_response(state, req, track->environ, start_response);
-	if (!track->start_response || file_wrapper_replace(track) < 0)
-		goto out;
-	if (PyDict_SetItem(track->environ, state->names[NAME_GUARD], (PyObject *)req) < 0)
-		goto out;
-	return 0;
-out:
+	if (track->start_response && file_wrapper_replace(track) == 0)
+		return 0;
 	PyErr_Clear();
 	file_wrapper_restore(track);
+	if (PyDict_DelItem(track->environ, state->names[NAME_GUARD]) < 0)
+		PyErr_Clear();
 	return -1;
 }
 
@@ -199,8 +205,7 @@ PyObject *track_call(struct marker_state *state, PyObject *application, PyObject
 	if (nargs < 2 || nargs > TRACK_MAX_ARGS || !PyDict_Check(args[nargs - 2]))
 		return PyObject_Vectorcall(application, args, nargsf, NULL);
 	track.environ = args[nargs - 2];
-	if (environ_is_taken(state, track.environ) ||
-	    track_prepare(&track, name, args[nargs - 1]) < 0) {
+	if (track_prepare(&track, name, args[nargs - 1]) < 0) {
 		track_done(&track);
 		return PyObject_Vectorcall(application, args, nargsf, NULL);
 	}
