@@ -39,10 +39,9 @@ static __always_inline bool task_is_running(struct task_struct *task)
 	return BPF_CORE_READ((struct task_struct___old *)task, state) == TASK_RUNNING;
 }
 
-static __always_inline void thread_off(struct thread *t, struct task_struct *task, bool preempt)
+static __always_inline void thread_off(struct thread *t, struct task_struct *task, bool preempt,
+				       __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
-
 	if (t->untold)
 		request_tell(t);
 	if (preempt || task_is_running(task)) {
@@ -77,25 +76,40 @@ int gc_done(struct pt_regs *ctx)
 	return 0;
 }
 
+/* The state of a task that serves a request, else NULL. All tasks of the host pay for this, and
+ * most have no task storage at all: to see that is cheaper than to ask for ours. */
+static __always_inline struct thread *thread_serving(struct task_struct *task)
+{
+	struct thread *t;
+
+	if (bpf_core_field_exists(task->bpf_storage) && !task->bpf_storage)
+		return NULL;
+	t = bpf_task_storage_get(&threads, task, 0, 0);
+	return t && t->account.serving ? t : NULL;
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(thread_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	struct thread *t = bpf_task_storage_get(&threads, prev, 0, 0);
+	struct thread *off = thread_serving(prev), *on = thread_serving(next);
+	__u64 now;
 
-	if (t && t->account.serving)
-		thread_off(t, prev, preempt);
-	t = bpf_task_storage_get(&threads, next, 0, 0);
-	if (t && t->account.serving)
-		state_change(&t->account, STATE_CPU, bpf_ktime_get_ns());
+	if (!off && !on)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (off)
+		thread_off(off, prev, preempt, now);
+	if (on)
+		state_change(&on->account, STATE_CPU, now);
 	return 0;
 }
 
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(thread_wakeup, struct task_struct *task)
 {
-	struct thread *t = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *t = thread_serving(task);
 
-	if (t && t->account.serving && is_blocked(&t->account))
+	if (t && is_blocked(&t->account))
 		state_change(&t->account, STATE_RUNNABLE, bpf_ktime_get_ns());
 	return 0;
 }

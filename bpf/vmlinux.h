@@ -116,6 +116,7 @@ struct task_struct {
 	int tgid;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct bpf_local_storage *bpf_storage;
 };
 
 struct trace_entry {
