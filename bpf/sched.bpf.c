@@ -7,10 +7,29 @@
  */
 #include "state.bpf.h"
 
+static __always_inline __u64 least(__u64 a, __u64 b)
+{
+	return a < b ? a : b;
+}
+
+/* a - b, and never less than nothing. */
+static __always_inline __u64 less(__u64 a, __u64 b)
+{
+	return a > b ? a - b : 0;
+}
+
+static __always_inline void state_enter(struct account *a, __u32 state, __u64 now)
+{
+	a->client = 0;
+	a->peer = 0;
+	a->state = state;
+	a->since_ns = now;
+}
+
 static __always_inline void state_change(struct account *a, __u32 state, __u64 now)
 {
 	__u32 was = a->state;
-	__u64 spent = now > a->since_ns ? now - a->since_ns : 0;
+	__u64 spent = less(now, a->since_ns);
 	__u32 peer = a->peer;
 
 	if (was < STATE_COUNT)
@@ -19,10 +38,7 @@ static __always_inline void state_change(struct account *a, __u32 state, __u64 n
 		a->spent.client_read_ns += spent;
 	if (peer && peer <= PEERS_MAX)
 		a->peers[(peer - 1) & (PEERS_MAX - 1)].wait_ns += spent;
-	a->client = 0;
-	a->peer = 0;
-	a->state = state;
-	a->since_ns = now;
+	state_enter(a, state, now);
 }
 
 static __always_inline bool is_blocked(const struct account *a)
@@ -39,17 +55,130 @@ static __always_inline bool task_is_running(struct task_struct *task)
 	return BPF_CORE_READ((struct task_struct___old *)task, state) == TASK_RUNNING;
 }
 
+/* The run queue that a running task is on, NULL: its place is not known (no group scheduling). */
+static __always_inline struct rq *rq_of(struct task_struct *running)
+{
+	return bpf_core_field_exists(running->se.cfs_rq) ? running->se.cfs_rq->rq : NULL;
+}
+
+/*
+ * What a CPU has lost so far: time in which it was given to a task and the task did not run, since
+ * a hypervisor had taken it, or an interrupt where the kernel counts that. It is how far the run
+ * queue's clocks are apart (update_rq_clock_task() in kernel/sched/core.c), as of their last
+ * update: the last switch or tick.
+ */
+static __always_inline __u64 cpu_lost_ns(struct rq *rq)
+{
+	return rq ? rq->clock - rq->clock_task : 0;
+}
+
+/*
+ * There are kernels that do not tell of every switch and wake-up (from the idle task of one CPU,
+ * from the processes of a machine's own agent). What was missed is made good when the thread is
+ * next heard of, by what the kernel counts: here, that it was woken so long ago.
+ */
+static __always_inline void wakeup_missed(struct account *a, __u64 ago, __u64 now)
+{
+	if (is_blocked(a))
+		state_change(a, STATE_RUNNABLE, now - least(ago, less(now, a->since_ns)));
+}
+
+/* How long the thread has waited for a CPU so far, by the kernel's count. */
+static __always_inline __u64 run_delay(struct task_struct *task)
+{
+	return bpf_core_field_exists(task->sched_info.run_delay) ? task->sched_info.run_delay : 0;
+}
+
+/* The same of a running thread: since it came onto its CPU, and what it had waited for that. */
+static __always_inline void switch_missed(struct account *a, struct task_struct *task, __u64 now)
+{
+	const struct sched_info *info = &task->sched_info;
+
+	if (!is_blocked(a) || !bpf_core_field_exists(task->sched_info.last_arrival))
+		return;
+	wakeup_missed(a,
+		      less(now - a->apart_ns, info->last_arrival) + info->run_delay - a->delay_ns,
+		      now);
+}
+
+/* The end of a run of ran ns. On a CPU that did not run is waiting for one, and so is what was not
+ * a run when its start was not told of. */
+static __always_inline void run_book(struct account *a, __u64 ran, __u64 now)
+{
+	/* Less than nothing where the kernel's clock began the run earlier than it was told of:
+	 * that much has been booked as runnable before. */
+	a->spent.ns[STATE_RUNNABLE] += less(now, a->since_ns) - ran;
+	a->spent.ns[STATE_CPU] += ran;
+	state_enter(a, a->state, now);
+}
+
+/*
+ * A run ends with a switch. The thread's own CPU clock tells it, which is exact at a switch; but as
+ * old as the last tick, and so saying too much, when the request began in the middle of the run:
+ * there what its CPU has lost since tells it.
+ */
+static __always_inline void run_end(struct account *a, struct task_struct *task, __u64 now)
+{
+	struct rq *rq = rq_of(task);
+	__u64 clock = task->se.sum_exec_runtime;
+	__u64 ran = clock - a->ran_ns;
+
+	if (a->first_run)
+		ran = least(ran, less(less(now, a->since_ns), cpu_lost_ns(rq) - a->lost_ns));
+	a->first_run = 0;
+	a->ran_ns = clock;
+	a->apart_ns = rq ? now - rq->clock : 0;
+	switch_missed(a, task, now);
+	a->delay_ns = run_delay(task);
+	run_book(a, ran, now);
+}
+
+/*
+ * The request's end cuts a run. What the thread's CPU clock has not counted yet is the time since
+ * its last update, exec_start, which is in the run queue's time.
+ */
+static __always_inline void run_cut(struct account *a, struct task_struct *task, __u64 end_ns)
+{
+	struct rq *rq = rq_of(task);
+	__u64 lost = cpu_lost_ns(rq), spent = less(end_ns, a->since_ns), ran;
+
+	if (a->first_run)
+		ran = less(spent, lost - a->lost_ns);
+	else if (rq)
+		ran = task->se.sum_exec_runtime - a->ran_ns +
+		      less(end_ns, task->se.exec_start + lost + a->apart_ns);
+	else
+		ran = a->state == STATE_CPU ? spent : 0;
+	switch_missed(a, task, end_ns);
+	run_book(a, ran, end_ns);
+}
+
+/* A thread comes off the CPU. */
 static __always_inline void thread_off(struct thread *t, struct task_struct *task, bool preempt,
 				       __u64 now)
 {
+	struct account *a = &t->account;
+
 	if (t->untold)
 		request_tell(t);
-	if (preempt || task_is_running(task)) {
-		state_change(&t->account, STATE_RUNNABLE, now);
-		return;
-	}
-	state_change(&t->account, STATE_OTHER, now);
-	t->account.state = wait_state(t);
+	run_end(a, task, now);
+	if (preempt || task_is_running(task))
+		a->state = STATE_RUNNABLE;
+	else
+		a->state = wait_state(t);
+}
+
+static __always_inline void thread_on(struct thread *t, struct task_struct *task, __u64 now)
+{
+	struct account *a = &t->account;
+	struct rq *rq = rq_of(task);
+
+	if (bpf_core_field_exists(task->sched_info.last_queued) && is_blocked(a) && rq)
+		wakeup_missed(a,
+			      less(rq->clock, task->sched_info.last_queued) + run_delay(task) -
+				      a->delay_ns,
+			      now);
+	state_change(a, STATE_CPU, now);
 }
 
 /* The interpreter's own marks around a garbage collection, on the thread that pays for it. */
@@ -100,7 +229,7 @@ int BPF_PROG(thread_switch, bool preempt, struct task_struct *prev, struct task_
 	if (off)
 		thread_off(off, prev, preempt, now);
 	if (on)
-		state_change(&on->account, STATE_CPU, now);
+		thread_on(on, next, now);
 	return 0;
 }
 
@@ -116,6 +245,7 @@ int BPF_PROG(thread_wakeup, struct task_struct *task)
 
 __hidden void account_begin(struct thread *t, __u64 start_ns)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct account *a = &t->account;
 
 	if (!a->open)
@@ -129,6 +259,10 @@ __hidden void account_begin(struct thread *t, __u64 start_ns)
 	a->peer = 0;
 	a->gc_since_ns = 0;
 	a->since_ns = start_ns;
+	a->first_run = 1;
+	a->ran_ns = task->se.sum_exec_runtime;
+	a->lost_ns = cpu_lost_ns(rq_of(task));
+	a->delay_ns = run_delay(task);
 	a->serving = 1;
 }
 
@@ -145,7 +279,7 @@ static __always_inline void account_cut(struct account *a, __u64 end_ns)
 	__u64 over = a->since_ns > end_ns ? a->since_ns - end_ns : 0;
 
 	if (!over) {
-		state_change(a, STATE_CPU, end_ns);
+		run_cut(a, bpf_get_current_task_btf(), end_ns);
 		return;
 	}
 	for (int i = 0; i < STATE_COUNT && over; i++) {
@@ -157,6 +291,18 @@ static __always_inline void account_cut(struct account *a, __u64 end_ns)
 		over -= part;
 	}
 	a->spent.ns[STATE_CPU] -= a->spent.ns[STATE_CPU] < over ? a->spent.ns[STATE_CPU] : over;
+}
+
+/* Less than nothing runnable: a run that was told of too late and whose waiting was before the
+ * start. */
+static __always_inline void account_settle(struct account *a)
+{
+	__s64 runnable = a->spent.ns[STATE_RUNNABLE];
+
+	if (runnable >= 0)
+		return;
+	a->spent.ns[STATE_RUNNABLE] = 0;
+	a->spent.ns[STATE_CPU] += runnable;
 }
 
 __hidden void account_end(struct thread *t, struct rec_request *r)
@@ -173,6 +319,7 @@ __hidden void account_end(struct thread *t, struct rec_request *r)
 	}
 	a->serving = 0;
 	account_cut(a, r->end_ns);
+	account_settle(a);
 	r->states = a->spent;
 	peer_choose(a, &r->states.peer);
 	r->flags |= REC_F_STATES;

@@ -47,13 +47,19 @@ struct write_call {
 
 /* Where a thread's time goes while it serves a request. */
 struct account {
-	__u64 since_ns; /* when it came into this state */
-	__u32 state;	/* enum rec_state */
-	__u32 serving;	/* 1: between a start and its end on this thread */
-	__u32 open;	/* requests begun here and not ended */
-	__u32 mixed;	/* 1: more than one was open at once */
-	__u32 client;	/* this wait is for the request's own connection */
-	__u32 peer;	/* this wait is for peers[peer - 1], 0: for none */
+	__u64 since_ns;	 /* when it came into this state */
+	__u32 state;	 /* enum rec_state */
+	__u32 serving;	 /* 1: between a start and its end on this thread */
+	__u32 open;	 /* requests begun here and not ended */
+	__u32 mixed;	 /* 1: more than one was open at once */
+	__u32 client;	 /* this wait is for the request's own connection */
+	__u32 peer;	 /* this wait is for peers[peer - 1], 0: for none */
+	__u32 first_run; /* 1: the run in which the request began */
+	__u32 pad;
+	__u64 ran_ns;	/* the thread's CPU clock when its last run ended, or at the start */
+	__u64 lost_ns;	/* what the CPU had lost at the start */
+	__u64 apart_ns; /* how far our clock was from the run queue's when its last run ended */
+	__u64 delay_ns; /* the kernel's count of its waiting for a CPU, when its last run ended */
 	__u64 gc_since_ns;
 	struct rec_states spent;
 	struct rec_peer peers[PEERS_MAX];

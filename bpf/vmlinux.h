@@ -110,10 +110,34 @@ struct signal_struct {
 	atomic_t live;
 };
 
+/* A CPU's run queue: its time, and that without what no task could run in. */
+struct rq {
+	__u64 clock;
+	__u64 clock_task;
+};
+
+struct cfs_rq {
+	struct rq *rq;
+};
+
+struct sched_entity {
+	__u64 exec_start;
+	__u64 sum_exec_runtime;
+	struct cfs_rq *cfs_rq;
+};
+
+struct sched_info {
+	unsigned long long run_delay;
+	unsigned long long last_arrival;
+	unsigned long long last_queued;
+};
+
 struct task_struct {
 	unsigned int __state;
 	int pid;
 	int tgid;
+	struct sched_entity se;
+	struct sched_info sched_info;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct bpf_local_storage *bpf_storage;
