@@ -32,25 +32,44 @@ static PyObject *gil_take(void)
 	return Py_BuildValue("(LL)", before, now_ns());
 }
 
-/* take(times, stop) -> [(start, end)] in ns of CLOCK_MONOTONIC; stop[0] is 1 when it returns. */
+/* So often after the last contender was told to stop: each needs the GIL once more to see it. */
+#define TAKES_TO_STOP 6
+
+static int spans_append(PyObject *spans, int times)
+{
+	for (int i = 0; i < times; i++) {
+		PyObject *span = gil_take();
+		int err = span ? PyList_Append(spans, span) : -1;
+
+		Py_XDECREF(span);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/*
+ * take(times, go, stop) -> [(start, end)] in ns of CLOCK_MONOTONIC. Calls go(), which lets others
+ * want the GIL, and sets stop[0] to 1 when they shall not any more; from the one to the other this
+ * thread has the GIL or is timed.
+ */
 static PyObject *oracle_take(PyObject *self, PyObject *args)
 {
-	PyObject *spans, *span;
+	PyObject *spans, *go, *gone;
 	Py_buffer stop;
-	int times;
+	int times, err;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "iw*", &times, &stop))
+	if (!PyArg_ParseTuple(args, "iOw*", &times, &go, &stop))
 		return NULL;
 	spans = PyList_New(0);
-	for (int i = 0; spans && i < times; i++) {
-		span = gil_take();
-		if (!span || PyList_Append(spans, span))
-			Py_CLEAR(spans);
-		Py_XDECREF(span);
-	}
+	gone = spans ? PyObject_CallNoArgs(go) : NULL;
+	err = gone ? spans_append(spans, times) : -1;
 	if (stop.len)
 		*(char *)stop.buf = 1;
+	if (err || spans_append(spans, TAKES_TO_STOP))
+		Py_CLEAR(spans);
+	Py_XDECREF(gone);
 	PyBuffer_Release(&stop);
 	return spans;
 }

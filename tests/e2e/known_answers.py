@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the tests of states, the GIL, queue time and greenlets share: servers that run the app
-`states`, one tracer for each, and the checks of a record against the thread's own clocks.
+`states`, one tracer for each, and the checks of a record against what is true of it.
 
 A noisy machine changes how long things take, not what is true of them: each state is compared with
-what the same thread measured at the same time, never with a nominal value."""
+what was true of the same thread at the same time, never with a nominal value. What is true: `cpu`
+is the thread's own CPU clock, `blocked` what the scheduler's log says, `runnable` the rest.
+
+On a machine under a hypervisor the thread's clock leaves out what that took away (the clock is
+se.sum_exec_runtime, in the time of rq_clock_task(), and with CONFIG_PARAVIRT_TIME_ACCOUNTING that
+has no steal in it). Measured here beside two busy loops: 60 requests that were on a CPU for 3346 ms
+by the log of switches had 3101 ms by their threads' clocks, and 1040 ms of steal were counted for
+both CPUs meanwhile, a quarter of whose time was theirs. What was stolen is runnable: waiting for
+a CPU."""
 import collections
 import contextlib
 import os
-import statistics
 import subprocess
 
 import client
@@ -16,8 +23,9 @@ import servers
 from switchlog import SwitchLog
 from tracer import Tracer
 
-# In ns: the wall time, the thread's two own clocks, and what the kernel's trace says.
-Clocks = collections.namedtuple("Clocks", "wall cpu_clock delay on_cpu runnable blocked")
+# What is true of a span of a thread's time, in ns. The last three add up to the first.
+Truth = collections.namedtuple("Truth", "wall cpu runnable blocked")
+NOTHING = Truth(0, 0, 0, 0)
 
 STATES = ["cpu", "runnable", "gil", "socket_read", "socket_write", "file", "lock", "sleep",
           "other"]
@@ -48,6 +56,20 @@ def command_uwsgi(server):
             "100", "--module", MODULE, *server.options]
 
 
+def command_apache_embedded(server):
+    return servers.write_apache_config(
+        server, server.processes, "%{GLOBAL}", "WSGIPythonPath %s\nWSGICallableObject %s" % (
+            server.environ["PYTHONPATH"], MODULE.split(":")[1]), "states.py")
+
+
+def command_apache_daemon(server):
+    return servers.write_apache_config(
+        server, 1, "e2e", "WSGIDaemonProcess e2e processes=%d threads=%d display-name=%%{GROUP} "
+        "python-path=%s\nWSGICallableObject %s" % (
+            server.processes, server.threads, server.environ["PYTHONPATH"], MODULE.split(":")[1]),
+        "states.py")
+
+
 def command_elsewhere(server):
     return [servers.PYTHON, os.path.join(servers.APPS, "elsewhere-server.py"),
             *server.bind.split(":")]
@@ -55,6 +77,7 @@ def command_elsewhere(server):
 
 COMMANDS = {"gunicorn-sync": command_sync, "gunicorn-gthread": command_gthread,
             "gunicorn-gevent": command_gevent, "uwsgi": command_uwsgi, "uwsgi-unix": command_uwsgi,
+            "mod_wsgi-embedded": command_apache_embedded, "mod_wsgi-daemon": command_apache_daemon,
             "elsewhere": command_elsewhere}
 # Whose facts of servers.KINDS hold for it.
 LIKE = {"gunicorn-gevent": "gunicorn-sync", "elsewhere": "wsgiref"}
@@ -92,7 +115,8 @@ class Traced:
 
     def join(self, sent):
         """[(record, entry)] of requests, in order; fails where one has no record. The entries'
-        spans become Clocks. Clears the scheduler's log."""
+        spans become Truths; called_ns are the moments between which the mark began. Clears the
+        scheduler's log."""
         uids = [each.uid for each in sent]
         records = self.tracer.wait(uids)
         missing = [each.target for each in sent if each.uid not in records]
@@ -102,9 +126,10 @@ class Traced:
         assert None not in entries, self.server.log()[-3000:]
         self.log.read()
         for entry in entries:
-            entry.update({name: clocks_of(entry, name, self.log)
+            entry["called_ns"] = [entry[name][0] for name in ("outer", "inner") if name in entry]
+            entry.update({name: truth_of(entry, name, self.log)
                           for name in ("op", "inner", "outer")})
-            entry["taken"] = [(end - start, self.log.times(entry["tid"], start, end))
+            entry["taken"] = [(end - start, self.log.blocked_ns(entry["tid"], start, end))
                               for start, end in entry.get("gil", [])]
         self.log.clear()
         return [(records[uid], entry) for uid, entry in zip(uids, entries)]
@@ -163,12 +188,16 @@ def near(seen_ms, true_ns, ms=2.0, share=0.03):
     return abs(seen_ms - true_ns / 1e6) <= max(ms, share * true_ns / 1e6)
 
 
-def clocks_of(entry, name, log):
-    """What the thread and the scheduler say of a span of the entry, or None."""
+def truth_of(entry, name, log):
+    """Of a span of the entry, or None. Of what is blocked there are two accounts, and each can only
+    say too much: the log where a wake-up was hidden from it, the rest of the wall time where a
+    hypervisor took some, which is in none of the thread's clocks."""
     if name not in entry:
         return None
     start, end, cpu, delay = entry[name]
-    return Clocks(end - start, cpu, delay, *log.times(entry["tid"], start, end))
+    wall = end - start
+    blocked = max(0, min(log.blocked_ns(entry["tid"], start, end), wall - cpu - delay))
+    return Truth(wall, cpu, wall - cpu - blocked, blocked)
 
 
 def shown(record, entry):
@@ -179,7 +208,7 @@ def shown(record, entry):
             if key.startswith(("socket_read_", "queue", "gc_")) and value}
     lines = [" ".join([record["path"], str(kept), str(states), str(rest)])]
     for name, value in entry.items():
-        if isinstance(value, Clocks):
+        if isinstance(value, Truth):
             lines.append("    %s: %s" % (name, " ".join(
                 "%s %.3f" % (field, ns / 1e6) for field, ns in value._asdict().items())))
     return "\n" + "\n".join(lines)
@@ -196,34 +225,36 @@ def check_sum(record, entry):
                                                         0.002), where
 
 
-def errors_ms(record, entry, state):
-    """How far the record is from what is true, past what is tolerated; 0 is right. What is true
-    is what the scheduler's log says, or the thread's own clocks; see check_states()."""
-    states, outer, op = record["states_ms"], entry["outer"], entry["op"]
-    off_cpu = outer.wall - outer.on_cpu - outer.runnable
-    compared = [(states["cpu"],
-                 [outer.on_cpu, outer.cpu_clock, outer.wall - off_cpu - outer.delay]),
-                (states["runnable"], [outer.runnable, outer.delay])]
+def off_ms(seen_ms, inner_ns, outer_ns):
+    """How far it is from what is true, past 2 ms or 3 % of that; 0 is right. What is true lies
+    between that of the time inside the mark and that of the time around it: microseconds, unless
+    the thread has to wait just there."""
+    low, high = sorted((inner_ns / 1e6, outer_ns / 1e6))
+    return max(0, low - max(2, 0.03 * low) - seen_ms, seen_ms - high - max(2, 0.03 * high))
+
+
+def errors_ms(record, entry, state, threads=False):
+    """{what: how far off}, of what is off. All that the operation was blocked is in `state`; with
+    other threads in it, also in gil: who wakes this one may have the GIL for some time yet."""
+    states, inner, outer = dict(record["states_ms"]), entry["inner"] or NOTHING, entry["outer"]
+    errors = {name: off_ms(states[name], getattr(inner, name), getattr(outer, name))
+              for name in ("cpu", "runnable")}
     if state:
+        op = entry["op"]
+        if threads:
+            states[state] += states.pop("gil")
         others = sum(value for name, value in states.items()
                      if name not in ("cpu", "runnable", state))
-        own = op.wall - op.cpu_clock - op.delay
-        compared += [(states[state], [op.blocked, own]),
-                     (others, [outer.blocked - op.blocked,
-                               outer.wall - outer.cpu_clock - outer.delay - own])]
-    return max(0 if any(near(seen, ns) for ns in true) else
-               min(abs(seen - ns / 1e6) for ns in true) for seen, true in compared)
+        errors[state] = off_ms(states[state], op.blocked, outer.blocked if threads else op.blocked)
+        errors["others"] = off_ms(others, max(0, inner.blocked - op.blocked) if not threads else 0,
+                                  outer.blocked - op.blocked)
+    return {name: value for name, value in errors.items() if value}
 
 
-def check_states(found, state=None):
-    """[(record, entry)] of one kind of request. In each the states add up; cpu and runnable are
-    what the scheduler's log or the thread's own clocks say; and all that the operation was blocked
-    is in `state`, with nothing much elsewhere.
-
-    Where a hypervisor takes the CPU away between two readings of the clock, the log, the thread's
-    clocks and the record differ by as much, and none is wrong: of several requests most agree."""
+def check_states(found, state=None, threads=False):
+    """[(record, entry)] of one kind of request. In each the states add up, cpu and runnable are
+    what is true, and all that the operation was blocked is in `state`, with nothing elsewhere."""
     for record, entry in found:
         check_sum(record, entry)
-    errors = [errors_ms(record, entry, state) for record, entry in found]
-    assert statistics.median_low(errors) == 0, "%s: off by %r ms%s" % (
-        state, errors, "".join(shown(*each) for each in found))
+        errors = errors_ms(record, entry, state, threads)
+        assert not errors, "off by %r ms%s" % (errors, shown(record, entry))

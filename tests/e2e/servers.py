@@ -98,13 +98,13 @@ WSGIImportScript {script} process-group={group} application-group=e2e
 """
 
 
-def write_apache_config(server, children, group, extra):
+def write_apache_config(server, children, group, extra, script="matrix.py"):
     path = os.path.join(server.directory, "httpd.conf")
     with open(path, "w", encoding="ascii") as config:
         config.write(APACHE_CONFIG.format(
             directory=server.directory, bind=server.bind, log=server.log_path, apps=APPS,
             children=children, threads=4 * children, group=group,
-            script=os.path.join(APPS, "matrix.py"), extra=extra))
+            script=os.path.join(APPS, script), extra=extra))
     return ["/usr/sbin/apache2", "-f", path, "-DFOREGROUND"]
 
 

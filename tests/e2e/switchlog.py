@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the scheduler did with a server's threads, from a trace instance of the kernel's own: the
-truth of on-CPU, runnable and blocked that no hypervisor's steal disturbs, as the thread CPU clock
-and schedstat are. Knows nothing of the tracer under test, of requests or of servers."""
+"""When a server's threads were blocked, from a trace instance of the kernel's own: the truth of it.
+Between a switch off the CPU that is no preemption and the wake-up a thread is blocked, whatever a
+hypervisor does meanwhile. What is not blocked is the thread's own CPU clock and, the rest of the
+time, runnable. The log does not tell these two apart: a run in it lasts through a hypervisor's
+steal, and some kernels hide switches from it (away from the idle task of this machine's second CPU
+and from PID 1's threads), so that the next run begins unseen; rarely its wake-up too.
+
+Knows nothing of the tracer under test, of requests or of servers."""
 import bisect
 import collections
 import os
@@ -15,10 +20,6 @@ LINE = re.compile(r"\s(?P<s>\d+)\.(?P<us>\d{6}): (?:sched_switch: prev_comm=.* "
                   r"prev_pid=(?P<prev>\d+) prev_prio=-?\d+ prev_state=(?P<state>\S+) ==> "
                   r"next_comm=.* next_pid=(?P<next>\d+) |"
                   r"sched_wakeup: comm=.* pid=(?P<woken>\d+) )")
-
-# In ns.
-Times = collections.namedtuple("Times", "on_cpu runnable blocked")
-
 
 class SwitchLog:
     """Follows these processes' threads and their children. Use as a context."""
@@ -58,7 +59,7 @@ class SwitchLog:
         self.changes = {}
 
     def read(self):
-        """Takes what was logged since clear(): {tid: [(ns, state it went into)]}."""
+        """Takes what was logged since clear(): {tid: [(ns, whether it is blocked then)]}."""
         changes = collections.defaultdict(list)
         with open(os.path.join(self.path, "trace"), encoding="utf-8", errors="replace") as stream:
             for line in stream:
@@ -66,26 +67,20 @@ class SwitchLog:
                     continue
                 now = int(match["s"]) * 10**9 + int(match["us"]) * 1000
                 if match["woken"]:
-                    changes[int(match["woken"])].append((now, "woken"))
+                    changes[int(match["woken"])].append((now, False))
                     continue
-                changes[int(match["prev"])].append(
-                    (now, "runnable" if match["state"][0] == "R" else "blocked"))
-                changes[int(match["next"])].append((now, "on_cpu"))
+                changes[int(match["prev"])].append((now, match["state"][0] != "R"))
+                changes[int(match["next"])].append((now, False))
         self.changes = changes
 
-    def times(self, tid, start_ns, end_ns):
+    def blocked_ns(self, tid, start_ns, end_ns):
         """Of a thread that ran at start_ns."""
-        spent = dict.fromkeys(Times._fields, 0)
-        state, since = "on_cpu", start_ns
+        total, since = 0, None
         changes = self.changes.get(tid, [])
-        for now, new in changes[bisect.bisect(changes, (start_ns,)):]:
+        for now, blocked in changes[bisect.bisect(changes, (start_ns,)):]:
             if now >= end_ns:
                 break
-            if new == "woken":
-                if state != "blocked":
-                    continue
-                new = "runnable"
-            spent[state] += now - since
-            state, since = new, now
-        spent[state] += end_ns - since
-        return Times(**spent)
+            if since is not None:
+                total += now - since
+            since = now if blocked else None
+        return total + (end_ns - since if since is not None else 0)

@@ -17,10 +17,9 @@ def traced(wsgiscope):
 
 
 def check_marker(record, entry):
-    """Around the mark is never less than inside of it; both are on this side of any other."""
-    wall = entry["outer"].wall / 1e6
-    assert record["application_ms"] <= wall + 0.001, shown(record, entry)
-    assert near(record["application_ms"], entry["outer"].wall), shown(record, entry)
+    """Less than around the mark, more than inside of it."""
+    inside, around = entry["inner"].wall / 1e6, entry["outer"].wall / 1e6
+    assert inside - 0.001 <= record["application_ms"] <= around + 0.001, shown(record, entry)
     assert record["outcome"] == "ok" and record["status"] == 200
     assert record["mode"] == "marker" and record["pid"] == entry["pid"]
 
@@ -32,8 +31,7 @@ def test_one_after_the_other(traced):
         check_sum(record, entry)
         states = record["states_ms"]
         assert "states_mixed" not in record["notes"], shown(record, entry)
-        assert near(states["cpu"], entry["outer"].on_cpu) or near(
-            states["cpu"], entry["outer"].cpu_clock), shown(record, entry)
+        assert near(states["cpu"], entry["outer"].cpu), shown(record, entry)
         blocked = sum(states[name] for name in STATES if name not in ("cpu", "runnable"))
         assert near(blocked, entry["outer"].blocked), shown(record, entry)
 

@@ -2,9 +2,8 @@
 """One application that waits in every way a request can wait, and measures it itself.
 
 The path says how: /WAY/A/B[/EXTRA]/UID. Around the mark lies `Outer`, which logs one JSON line per
-request to E2E_ORACLE with three exact clocks of the thread: wall, CPU (the kernel's thread clock)
-and run delay (/proc/self/task/TID/schedstat: runnable, but not running). What is left of the wall
-time is what the thread was blocked; `op` is the same for the one operation that the way is about.
+request to E2E_ORACLE with three clocks of the thread: wall, CPU, and how long it has waited for a
+CPU (/proc/self/task/TID/schedstat). `op` is the same for the one operation that the way is about.
 Imports no test code: it runs in the servers.
 """
 import contextlib
@@ -35,20 +34,22 @@ def run_delay_ns():
 
 
 def clocks():
-    """Wall, CPU, run delay in ns."""
+    """Wall, CPU, run delay in ns: the span's first reading."""
     return time.monotonic_ns(), time.thread_time_ns(), run_delay_ns()
 
 
-def between(before, after):
-    """[start, end, CPU, run delay]."""
-    return [before[0], after[0], after[1] - before[1], after[2] - before[2]]
+def since(before):
+    """[start, end, CPU, run delay]. Read the other way round than at the start, so that the thread
+    spends what it loses between two readings in the wall time and nowhere else."""
+    delay, cpu, wall = run_delay_ns(), time.thread_time_ns(), time.monotonic_ns()
+    return [before[0], wall, cpu - before[1], delay - before[2]]
 
 
 @contextlib.contextmanager
 def op(entry):
     before = clocks()
     yield
-    entry["op"] = between(before, clocks())
+    entry["op"] = since(before)
 
 
 def spin(ms):
@@ -208,7 +209,7 @@ def way_big(environ, entry, a, b, extra):
     def body():
         before = clocks()
         yield b"x" * (a * 1024)
-        entry["op"] = between(before, clocks())
+        entry["op"] = since(before)
     return body()
 
 
@@ -305,11 +306,11 @@ def way_pipe(environ, entry, a, b, extra):
         time.sleep(a / 1000)
         os.write(writer, b"x")
 
+    thread = threading.Thread(target=later)
+    thread.start()
     with op(entry):
-        thread = threading.Thread(target=later)
-        thread.start()
         os.read(reader, 1)
-        thread.join()
+    thread.join()
     os.close(reader)
     os.close(writer)
 
@@ -341,8 +342,7 @@ def way_gil_oracle(environ, entry, a, b, extra):
     """Takes the GIL a times against b threads, and times that itself."""
     import gil_oracle
     spinners = Spinners(b)
-    spinners.go()
-    entry["gil"] = gil_oracle.take(a, spinners.stop)
+    entry["gil"] = gil_oracle.take(a, spinners.go, spinners.stop)
 
 
 def way_gil_spin(environ, entry, a, b, extra):
@@ -377,7 +377,7 @@ def body(entry, blocks, before):
     try:
         yield from blocks
     finally:
-        entry["inner"] = between(before, clocks())
+        entry["inner"] = since(before)
 
 
 class Outer:
@@ -412,7 +412,7 @@ class Result:
     def close(self):
         self.result.close()
         if self.entry["tid"] == threading.get_native_id():
-            self.entry["outer"] = between(self.before, clocks())
+            self.entry["outer"] = since(self.before)
         self.entry["wall"] = time.monotonic_ns() - self.entry["start_ns"]
         os.write(self.fd, json.dumps(self.entry).encode() + b"\n")
 
