@@ -43,14 +43,16 @@ class Request:
 
 
 class Response:
-    """raw: the bytes of this response as they came, nothing else. status None: no status line."""
+    """raw: the bytes of this response as they came, nothing else. status None: no status line.
+    sent_ns, gone_ns: around the sending of the request; over loopback it arrives in between."""
 
-    def __init__(self, request, raw, sent_ns, done_ns):
+    def __init__(self, request, raw, sent_ns, done_ns, gone_ns=None):
         self.request = request
         self.uid = request.uid
         self.raw = raw
         self.sent_ns = sent_ns
         self.done_ns = done_ns
+        self.gone_ns = gone_ns
         head, _, self.payload = raw.partition(b"\r\n\r\n")
         match = re.match(rb"HTTP/1\.[01] (\d{3})", head)
         self.status = int(match.group(1)) if match else None
@@ -130,8 +132,9 @@ def fetch(address, request, rcvbuf=None, pace=None, timeout=30):
     with connect(address, rcvbuf, timeout) as sock:
         sent_ns = time.monotonic_ns()
         sock.sendall(request.encode())
+        gone_ns = time.monotonic_ns()
         raw = receive_rest(sock, pace)
-        return Response(request, raw, sent_ns, time.monotonic_ns())
+        return Response(request, raw, sent_ns, time.monotonic_ns(), gone_ns)
 
 
 def fetch_and_leave(address, request, after=1, rcvbuf=4096):
@@ -166,6 +169,7 @@ class Connection:
     def fetch(self, request):
         sent_ns = time.monotonic_ns()
         self.sock.sendall(request.encode())
+        gone_ns = time.monotonic_ns()
         length = None
         while (length := self.response_length(request)) is None:
             piece = self.sock.recv(1 << 18)
@@ -174,7 +178,7 @@ class Connection:
                 break
             self.buffer += piece
         raw, self.buffer = self.buffer[:length], self.buffer[length:]
-        response = Response(request, raw, sent_ns, time.monotonic_ns())
+        response = Response(request, raw, sent_ns, time.monotonic_ns(), gone_ns)
         if response.headers.get("connection", "").lower() == "close":
             self.sock.close()
             self.sock, self.buffer = connect(self.address), b""
