@@ -19,7 +19,8 @@ pythons: ## the states on the Pythons of other Debian releases (root; minutes)
 	$(Q)+$(MAKE) --no-print-directory pythons-check
 
 # With the folders that are there.
-pythons-check: $(O)/wsgiscope $(PYTHON_VERSIONS:%=pythons-marker-%)
+pythons-check: $(O)/wsgiscope $(PYTHON_VERSIONS:%=pythons-marker-%) \
+		$(PYTHON_VERSIONS:%=pythons-unstripped-%)
 	$(Q)tests/pythons/check_states.py $(O)/wsgiscope $(PYTHONS) $(PYTHONS_O) $(PYTHON_VERSIONS)
 
 pythons-marker-host:
@@ -29,3 +30,11 @@ pythons-marker-host:
 pythons-marker-%:
 	$(Q)+$(MAKE) --no-print-directory python O=$(abspath $(PYTHONS_O))/$* \
 		PYTHON=$(PYTHONS)/bin/python$* CC=$(PYTHONS)/bin/cc$*
+
+# The same Pythons with all their symbols.
+pythons-unstripped-host:
+	$(Q)$(PYTHON) tests/pythons/unstripped.py $(abspath $(PYTHONS_O))/host/unstripped
+
+pythons-unstripped-%:
+	$(Q)$(PYTHONS)/bin/python$* tests/pythons/unstripped.py \
+		$(abspath $(PYTHONS_O))/$*/unstripped

@@ -4,10 +4,14 @@
 
 Usage: check_states.py WSGISCOPE PYTHONS MARKERS VERSION...
 For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread) and
-the uWSGI of that Python with the marker MARKERS/VERSION/python, traces them with this host's
-WSGISCOPE, and compares each request with what its thread measured by its own clocks. Prints a
-table; exit status 1 if something is not so. Needs root. Ends what it started, by its PID.
+the uWSGI of that Python with the marker MARKERS/VERSION/python, and that gunicorn once more on
+MARKERS/VERSION/unstripped/pythonX.Y, the same with its symbols; traces them with this host's
+WSGISCOPE, and compares each request with what is true of it: the thread's own CPU clock, and when
+it was blocked by the scheduler's log (tests/e2e/switchlog.py). Prints a table; exit status 1 if
+something is not so. Needs root. Ends what it started, by its PID.
 """
+import contextlib
+import glob
 import http.client
 import json
 import os
@@ -21,6 +25,11 @@ import time
 from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+
+import procs  # noqa: E402
+from switchlog import INSTANCES, SwitchLog  # noqa: E402
+
 HOST_PYTHON = "/usr/bin/python3"
 READY_S, RECORD_S, END_S = 30, 8, 10
 WAYS = ("sleep", "spin", "gil", "lock")  # of states_app.py
@@ -28,7 +37,7 @@ REPEAT = 5
 CONTENDERS = 3
 
 SUM_SHARE = 0.01  # the states add up to the application time
-STATE_MS, STATE_SHARE = 3, 0.05  # a state is what the thread measured, give or take
+STATE_MS, STATE_SHARE = 2, 0.03  # a state is what is true, give or take
 GIL_SHARE = 0.25  # of contenders' time: two thirds if each had a CPU; less where CPUs are short
 LOCK_MS = 2  # of contenders' time: a wait for the GIL that was not told from a lock
 
@@ -40,14 +49,37 @@ class Failed(Exception):
 class Case(NamedTuple):
     version: str
     kind: str  # gunicorn or uwsgi, as the records name it
+    unstripped: str  # the Python to run it on, "": that of the release
     prefix: list  # what runs a command in that Python's folder
+
+
+class Span(NamedTuple):
+    """Of a thread's time, as it measured it, in ns."""
+    tid: int
+    start: int
+    end: int
+    cpu: int
+    delay: int  # runnable, as the kernel counts it
 
 
 class Answer(NamedTuple):
     way: str
     uid: str
-    wall_ms: float
-    cpu_ms: float
+    span: Span  # of what the request was for
+
+
+class Truth(NamedTuple):
+    """Of a span, in ms."""
+    cpu: float
+    runnable: float
+    blocked: float
+
+
+class Request(NamedTuple):
+    answer: Answer
+    inside: Truth  # of what the request was for
+    around: Truth  # of all of it, and a little more
+    record: dict
 
 
 def until(condition, seconds, what):
@@ -112,7 +144,7 @@ class Program:
 
 def server_command(case, port):
     if case.kind == "gunicorn":
-        python = f"python{case.version}" if case.prefix else HOST_PYTHON
+        python = case.unstripped or (f"python{case.version}" if case.prefix else HOST_PYTHON)
         return [*case.prefix, python, "/usr/bin/gunicorn", "--bind", f"127.0.0.1:{port}",
                 "--workers", "1", "--worker-class", "gthread", "--threads", "4",
                 "--graceful-timeout", "2", "states_app:application"]
@@ -121,17 +153,21 @@ def server_command(case, port):
             "--need-app", "--disable-logging", "--module", "states_app:application"]
 
 
-def ask(port, way, uid):
+def fetch(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("GET", f"/{way}/{uid}")
+        connection.request("GET", path)
         response = connection.getresponse()
         body = response.read()
         if response.status != 200:
-            raise Failed(f"/{way}: status {response.status}")
-        return Answer(way, uid, **json.loads(body))
+            raise Failed(f"{path}: status {response.status}")
+        return json.loads(body)
     finally:
         connection.close()
+
+
+def ask(port, way, uid):
+    return Answer(way, uid, Span(**fetch(port, f"/{way}/{uid}")))
 
 
 def is_ready(port):
@@ -169,29 +205,54 @@ def records_by_uid(tracer):
 
 
 def case_run(case, wsgiscope, marker):
-    """[(answer, record)] of all requests."""
+    """[Request]"""
     port = free_port()
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([marker, HERE]), PYTHONDONTWRITEBYTECODE="1")
+    if case.unstripped:
+        env["PYTHONHOME"] = "/usr"
     with Program(server_command(case, port), signal.SIGTERM, env) as server:
         server.wait_for(lambda: is_ready(port), READY_S, f"the {case.kind} of {case.version}")
         command = [wsgiscope, "trace", "--json", "-p", str(server.process.pid)]
-        with Program(command, signal.SIGINT) as tracer:
+        with Program(command, signal.SIGINT) as tracer, \
+                SwitchLog(procs.tree(server.process.pid)) as log:
             tracer.wait_for(lambda: ": attached to" in tracer.read("err"), READY_S, "the tracer")
             answers = ask_all(port)
             wanted = {answer.uid for answer in answers}
             tracer.wait_for(lambda: wanted <= records_by_uid(tracer).keys(), RECORD_S,
                             f"the records of {len(wanted)} requests")
             records = records_by_uid(tracer)
-    return [(answer, records[answer.uid]) for answer in answers]
+            around = around_all(port, wanted)
+            log.read()
+    return [Request(answer, truth_of(answer.span, log), truth_of(around[answer.uid], log),
+                    records[answer.uid]) for answer in answers]
 
 
-def record_faults(case, answer, record):
+def around_all(port, wanted):
+    """{uid: Span}; a server closes after it has answered."""
+    def ready():
+        spans = fetch(port, "/around")
+        return wanted <= spans.keys() and {uid: Span(**span) for uid, span in spans.items()}
+
+    return until(ready, RECORD_S, "the requests' ends")
+
+
+def truth_of(span, log):
+    """As truth_of() of known_answers.py."""
+    wall = span.end - span.start
+    blocked = max(0, min(log.blocked_ns(span.tid, span.start, span.end),
+                         wall - span.cpu - span.delay))
+    return Truth(span.cpu / 1e6, (wall - span.cpu - blocked) / 1e6, blocked / 1e6)
+
+
+def record_faults(case, request):
     """What is wrong with one record, in words."""
+    answer, record = request.answer, request.record
     states, whole = record["states_ms"], record["application_ms"]
     if record["server"] != case.kind:
         yield f"the server is {record['server']}"
     if "gil_unseen" in record["notes"]:
         yield "the GIL was not found (gil_unseen)"
+        return
     if states is None:
         yield f"has no states, notes {record['notes']}"
         return
@@ -200,31 +261,38 @@ def record_faults(case, answer, record):
     busy = states["cpu"] + states["runnable"] + states["gil"]
     if answer.way in ("spin", "gil") and whole - busy > STATE_MS:
         yield f"{whole - busy:.1f} of {whole:.1f} ms are neither cpu, runnable nor gil"
+    yield from truth_faults(request)
 
 
-def measure_fault(answer, states):
-    """How the state that the request was for differs from what its thread measured, or None."""
-    if answer.way in ("sleep", "lock"):
-        name, truth = answer.way, answer.wall_ms
-    else:
-        name, truth = "cpu", answer.cpu_ms
-    if abs(states[name] - truth) <= max(STATE_MS, STATE_SHARE * truth):
+def state_fault(name, seen, low, high):
+    """How far a state is from what is true, in words, or None."""
+    if (low - max(STATE_MS, STATE_SHARE * low) <= seen
+            <= high + max(STATE_MS, STATE_SHARE * high)):
         return None
-    return f"/{answer.way}/{answer.uid}: {name} is {states[name]:.1f} ms, measured {truth:.1f}"
+    return f"{name} is {seen:.1f} ms, true are {low:.1f} to {high:.1f}"
 
 
-def measure_faults(pairs, way):
-    """Where a hypervisor takes the CPU away, the thread's own clocks leave that time out, or book
-    it late, while it passes for everyone else: so of a way's requests most must agree, not all."""
-    all_of_way = [measure_fault(answer, record["states_ms"]) for answer, record in pairs
-                  if answer.way == way and record["states_ms"]]
-    faults = [fault for fault in all_of_way if fault]
-    return faults if 2 * len(faults) > len(all_of_way) else []
+def truth_faults(request):
+    """What of the record is not what is true, in words: between that of what the request was for
+    and that of all around the mark."""
+    way, inside, around = request.answer.way, request.inside, request.around
+    states = request.record["states_ms"]
+    faults = [state_fault(name, states[name], getattr(inside, name), getattr(around, name))
+              for name in ("cpu", "runnable")]
+    if way == "gil":
+        faults.append(state_fault(way, states[way], inside.blocked, around.blocked))
+    elif way == "lock":  # who lets go of it may have the GIL for some time yet
+        faults.append(state_fault(way, states[way] + states["gil"], inside.blocked,
+                                  around.blocked))
+    elif way == "sleep":
+        faults.append(state_fault(way, states[way], inside.blocked, inside.blocked))
+    return filter(None, faults)
 
 
-def totals(pairs, way):
+def totals(requests, way):
     """{state: ms} and the application time of all requests of one way."""
-    records = [record for answer, record in pairs if answer.way == way and record["states_ms"]]
+    records = [request.record for request in requests
+               if request.answer.way == way and request.record["states_ms"]]
     states = {}
     for record in records:
         for name, value in record["states_ms"].items():
@@ -232,9 +300,9 @@ def totals(pairs, way):
     return states, sum(record["application_ms"] for record in records)
 
 
-def gil_faults(pairs):
+def gil_faults(requests):
     """What is wrong with the contenders, in words."""
-    states, whole = totals(pairs, "gil")
+    states, whole = totals(requests, "gil")
     if not whole:
         return  # said of each record
     if states["gil"] < GIL_SHARE * whole:
@@ -243,42 +311,47 @@ def gil_faults(pairs):
         yield f"gil: {states['lock']:.1f} ms are lock, the application has none"
 
 
-def row_print(case, pairs, faults):
+def row_print(case, requests, faults):
     cells = []
     for way in WAYS:
-        states, whole = totals(pairs, way)
+        states, whole = totals(requests, way)
         largest = sorted(states, key=states.get, reverse=True)[:2]
         shares = [f"{name} {100 * states[name] / whole:.1f}" for name in largest if states[name]]
         cells.append(f"{' '.join(shares) or '-':28}")
-    print(f"{case.version:8}{case.kind:10}{''.join(cells)}{'FAILED' if faults else 'ok'}",
-          flush=True)
+    print(f"{case_name(case)}{''.join(cells)}{'FAILED' if faults else 'ok'}", flush=True)
+
+
+def case_name(case):
+    return f"{case.version + (' unstripped' if case.unstripped else ''):17}{case.kind:10}"
 
 
 def case_check(case, wsgiscope, marker):
     """The faults of one server, after its row of the table."""
     try:
-        pairs = case_run(case, wsgiscope, marker)
+        requests = case_run(case, wsgiscope, marker)
     except Failed as failure:
-        print(f"{case.version:8}{case.kind:10}FAILED", flush=True)
+        print(f"{case_name(case)}FAILED", flush=True)
         return [str(failure)]
-    faults = [f"/{answer.way}/{answer.uid}: {fault}" for answer, record in pairs
-              for fault in record_faults(case, answer, record)]
-    for way in WAYS:
-        faults += measure_faults(pairs, way)
-    faults += gil_faults(pairs)
-    row_print(case, pairs, faults)
+    faults = [f"/{request.answer.way}/{request.answer.uid}: {fault}" for request in requests
+              for fault in record_faults(case, request)]
+    faults += gil_faults(requests)
+    row_print(case, requests, faults)
     return faults
 
 
-def cases(pythons, versions):
+def cases(pythons, markers, versions):
     for version in versions:
         root = "/" if version == "host" else os.path.join(pythons, version)
         prefix = [] if version == "host" else [os.path.join(HERE, "pythons.sh"), "run", version]
-        for kind in ("gunicorn", "uwsgi"):
+        unstripped = glob.glob(os.path.join(markers, version, "unstripped/python3*"))
+        if not unstripped:
+            print(f"{version + ' unstripped':17}SKIPPED: its libpython.a is not whole")
+        for kind, python in [("gunicorn", ""), ("uwsgi", "")] + [
+                ("gunicorn", python) for python in unstripped]:
             if os.path.lexists(os.path.join(root, "usr/bin", kind)):
-                yield Case(version, kind, prefix)
+                yield Case(version, kind, python, prefix)
             else:
-                print(f"{version:8}{kind:10}SKIPPED: {root} has no {kind}")
+                print(f"{version:17}{kind:10}SKIPPED: {root} has no {kind}")
 
 
 def main():
@@ -290,9 +363,28 @@ def main():
         return 1
     wsgiscope, pythons, markers = map(os.path.abspath, sys.argv[1:4])
     os.environ["PYTHONS"] = pythons
-    print(f"{'python':8}{'server':10}" + "".join(f"{'% of ' + way:28}" for way in WAYS))
+    with tracefs_mounted():
+        return cases_check(wsgiscope, pythons, markers)
+
+
+@contextlib.contextmanager
+def tracefs_mounted():
+    """The scheduler's log wants it; the tracer does not."""
+    mounted = not os.path.exists(INSTANCES)
+    if mounted:
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", os.path.dirname(INSTANCES)],
+                       check=True)
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", os.path.dirname(INSTANCES)], check=True)
+
+
+def cases_check(wsgiscope, pythons, markers):
+    print(f"{'python':17}{'server':10}" + "".join(f"{'% of ' + way:28}" for way in WAYS))
     failed = 0
-    for case in cases(pythons, sys.argv[4:]):
+    for case in cases(pythons, markers, sys.argv[4:]):
         for fault in case_check(case, wsgiscope, os.path.join(markers, case.version, "python")):
             failed += 1
             print(f"    {fault}", flush=True)
