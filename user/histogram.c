@@ -1,55 +1,153 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bucket i < 16 holds the value i alone; from there on each doubling [2^e, 2^(e+1)) is cut into 16
- * equal steps. A value is given back as the middle of its step, never outside of what was added.
+ * Owns the mapping between values and buckets. In the chunk of 10^d, bucket i holds the values of
+ * ((10 + i) * 10^(d-1), (11 + i) * 10^(d-1)]. A value is given back as the point of its step from
+ * which both ends are equally far as a ratio, never outside of what was added.
  */
 #include "histogram.h"
 
-#define STEPS_SHIFT 4
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-_Static_assert(1 << STEPS_SHIFT == HISTOGRAM_STEPS, "the shift is the steps'");
+#define EXACT_MAX     100
+#define CHUNK_STEPS   90
+#define CHUNK_BUCKETS (EXACT_MAX + 1) /* of the first, which is the largest */
 
-static unsigned int bucket_of(uint64_t value)
+static const uint64_t powers[] = {
+	1ULL,
+	10ULL,
+	100ULL,
+	1000ULL,
+	10000ULL,
+	100000ULL,
+	1000000ULL,
+	10000000ULL,
+	100000000ULL,
+	1000000000ULL,
+	10000000000ULL,
+	100000000000ULL,
+	1000000000000ULL,
+	10000000000000ULL,
+	100000000000000ULL,
+	1000000000000000ULL,
+	10000000000000000ULL,
+	100000000000000000ULL,
+	1000000000000000000ULL,
+};
+
+struct place {
+	unsigned int chunk, bucket;
+};
+
+static struct place place_of(uint64_t value)
 {
-	unsigned int exponent;
+	unsigned int power;
+	uint64_t below;
 
-	if (value < HISTOGRAM_STEPS)
-		return (unsigned int)value;
-	exponent = 63 - (unsigned int)__builtin_clzll(value);
-	return (exponent - STEPS_SHIFT) * HISTOGRAM_STEPS +
-	       (unsigned int)(value >> (exponent - STEPS_SHIFT));
+	if (value <= EXACT_MAX)
+		return (struct place){0, (unsigned int)value};
+	below = value - 1; /* the upper end belongs to the step */
+	power = (64 - (unsigned int)__builtin_clzll(below)) * 1233 >> 12; /* log10(2) * 4096 */
+	power -= below < powers[power];
+	return (struct place){power - 1, (unsigned int)(below / powers[power - 1]) - 10};
 }
 
-static int64_t bucket_middle(unsigned int bucket)
+static size_t chunk_buckets(unsigned int chunk)
 {
-	unsigned int shift;
-	uint64_t begin;
-
-	if (bucket < 2 * HISTOGRAM_STEPS)
-		return bucket; /* steps of one */
-	shift = bucket / HISTOGRAM_STEPS - 1;
-	begin = (uint64_t)(HISTOGRAM_STEPS + bucket % HISTOGRAM_STEPS) << shift;
-	return (int64_t)(begin + (UINT64_C(1) << shift) / 2);
+	return chunk ? CHUNK_STEPS : CHUNK_BUCKETS;
 }
 
-void histogram_add(struct histogram *histogram, int64_t value)
+static uint64_t place_upper(struct place place)
 {
-	uint32_t *bucket = &histogram->buckets[bucket_of((uint64_t)value)];
+	return place.chunk ? (11 + place.bucket) * powers[place.chunk] : place.bucket;
+}
 
+/* The harmonic mean of the step's ends a and b, 2ab / (a + b): from m to m + 1 that is
+ * m + m / (2m + 1). Rounded up, for the lower end is not in the step. */
+static uint64_t place_value(struct place place)
+{
+	uint64_t lower, step = 10 + place.bucket;
+
+	if (!place.chunk)
+		return place.bucket;
+	lower = step * powers[place.chunk];
+	return lower + (lower + 2 * step) / (2 * step + 1);
+}
+
+void histogram_free(struct histogram *histogram)
+{
+	for (unsigned int i = 0; i < HISTOGRAM_CHUNKS; i++)
+		free(histogram->chunks[i]);
+	*histogram = (struct histogram){0};
+}
+
+static int chunk_make(struct histogram *histogram, unsigned int chunk)
+{
+	if (!histogram->chunks[chunk])
+		histogram->chunks[chunk] = calloc(chunk_buckets(chunk), sizeof(uint64_t));
+	return histogram->chunks[chunk] ? 0 : -ENOMEM;
+}
+
+int histogram_add(struct histogram *histogram, int64_t value)
+{
+	struct place place = place_of((uint64_t)value);
+	int error = chunk_make(histogram, place.chunk);
+
+	if (error)
+		return error;
+	histogram->chunks[place.chunk][place.bucket]++;
 	if (!histogram->count || value < histogram->least)
 		histogram->least = value;
 	if (!histogram->count || value > histogram->greatest)
 		histogram->greatest = value;
 	histogram->count++;
 	histogram->sum += (double)value;
-	if (*bucket < UINT32_MAX)
-		++*bucket;
+	return 0;
+}
+
+int histogram_merge(struct histogram *into, const struct histogram *from)
+{
+	int error = 0;
+
+	if (!from->count)
+		return 0;
+	for (unsigned int i = 0; i < HISTOGRAM_CHUNKS && !error; i++)
+		error = from->chunks[i] ? chunk_make(into, i) : 0;
+	if (error)
+		return error;
+	for (unsigned int i = 0; i < HISTOGRAM_CHUNKS; i++) {
+		for (size_t k = 0; from->chunks[i] && k < chunk_buckets(i); k++)
+			into->chunks[i][k] += from->chunks[i][k];
+	}
+	if (!into->count || from->least < into->least)
+		into->least = from->least;
+	if (!into->count || from->greatest > into->greatest)
+		into->greatest = from->greatest;
+	into->count += from->count;
+	into->sum += from->sum;
+	return 0;
+}
+
+/* The value of this rank, from 1 to count. */
+static uint64_t ranked(const struct histogram *histogram, uint64_t rank)
+{
+	uint64_t seen = 0;
+
+	for (unsigned int i = 0; i < HISTOGRAM_CHUNKS; i++) {
+		for (unsigned int k = 0; histogram->chunks[i] && k < chunk_buckets(i); k++) {
+			seen += histogram->chunks[i][k];
+			if (seen >= rank)
+				return place_value((struct place){i, k});
+		}
+	}
+	return INT64_MAX;
 }
 
 int64_t histogram_percentile(const struct histogram *histogram, double fraction)
 {
 	double place = fraction * (double)histogram->count;
-	uint64_t rank = (uint64_t)place, seen = 0;
+	uint64_t rank = (uint64_t)place, value;
 
 	if (!histogram->count)
 		return 0;
@@ -58,21 +156,44 @@ int64_t histogram_percentile(const struct histogram *histogram, double fraction)
 		rank++;
 	if (rank >= histogram->count)
 		return histogram->greatest;
-	for (unsigned int i = 0; i < HISTOGRAM_BUCKETS; i++) {
-		int64_t middle;
-
-		seen += histogram->buckets[i];
-		if (seen < rank)
-			continue;
-		middle = bucket_middle(i);
-		if (middle < histogram->least)
-			return histogram->least;
-		return middle > histogram->greatest ? histogram->greatest : middle;
-	}
-	return histogram->greatest;
+	value = ranked(histogram, rank);
+	if (value < (uint64_t)histogram->least)
+		return histogram->least;
+	return value > (uint64_t)histogram->greatest ? histogram->greatest : (int64_t)value;
 }
 
 double histogram_mean(const struct histogram *histogram)
 {
 	return histogram->count ? histogram->sum / (double)histogram->count : 0;
+}
+
+bool histogram_is_bound(int64_t bound)
+{
+	return bound >= 0 && place_upper(place_of((uint64_t)bound)) == (uint64_t)bound;
+}
+
+void histogram_cumulate(const struct histogram *histogram, const int64_t *bounds, size_t count,
+			uint64_t *out)
+{
+	struct place at = {0, 0}; /* what was not added yet begins here */
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct place last = place_of((uint64_t)bounds[i]);
+
+		while (at.chunk <= last.chunk) {
+			const uint64_t *chunk = histogram->chunks[at.chunk];
+			unsigned int end = at.chunk < last.chunk
+						   ? (unsigned int)chunk_buckets(at.chunk)
+						   : last.bucket + 1;
+
+			for (unsigned int k = at.bucket; chunk && k < end; k++)
+				sum += chunk[k];
+			at.bucket = end;
+			if (at.chunk == last.chunk)
+				break;
+			at = (struct place){at.chunk + 1, 0};
+		}
+		out[i] = sum;
+	}
 }

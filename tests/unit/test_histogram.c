@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Percentiles against a sorted list, over several shapes of distribution.
+ * Percentiles against a sorted list, over several shapes of distribution; the error of every
+ * bucket; merging; exact counts up to a bound.
  */
 #include <stdlib.h>
 
@@ -8,7 +9,7 @@
 #include "unit.h"
 
 #define VALUES	  10000
-#define ERROR_MAX 0.05 /* promised: 1/32 */
+#define ERROR_MAX 0.05
 
 static uint64_t random_state;
 
@@ -54,7 +55,7 @@ static void check_shape(int shape, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		values[i] = shape_value(shape, (int)i);
 		sum += (double)values[i];
-		histogram_add(histogram, values[i]);
+		assert_int_equal(histogram_add(histogram, values[i]), 0);
 	}
 	qsort(values, count, sizeof(values[0]), compare);
 	for (size_t i = 0; i < COUNT_OF(percents); i++) {
@@ -73,6 +74,7 @@ static void check_shape(int shape, size_t count)
 	assert_true(histogram_percentile(histogram, 1) == values[count - 1]);
 	assert_true(histogram_mean(histogram) == sum / (double)count);
 	free(values);
+	histogram_free(histogram);
 	free(histogram);
 }
 
@@ -93,41 +95,133 @@ static void test_limits(void **state)
 
 	assert_int_equal(histogram_percentile(&histogram, 0.5), 0);
 	assert_true(histogram_mean(&histogram) == 0);
-	histogram_add(&histogram, 0);
-	histogram_add(&histogram, INT64_MAX);
+	assert_int_equal(histogram_add(&histogram, 0), 0);
+	assert_int_equal(histogram_add(&histogram, INT64_MAX), 0);
 	assert_int_equal(histogram_percentile(&histogram, 0.5), 0);
 	assert_true(histogram_percentile(&histogram, 1) == INT64_MAX);
+	histogram_free(&histogram);
+	assert_int_equal(histogram.count, 0);
 }
 
-/* One after the other over every power of two: no gap, no step back. */
-static void test_order(void **state)
+/* What the bucket of a value alone gives back: with others on both sides nothing else can. */
+static int64_t bucket_value(int64_t value)
 {
-	int64_t last = -1;
+	struct histogram histogram = {.count = 0};
+	int64_t got;
 
-	for (int shift = 0; shift < 63; shift++) {
-		for (int64_t around = -1; around <= 1; around++) {
-			int64_t value = (INT64_C(1) << shift) + around;
-			/* With greater and less on both sides the answer is the bucket's own. */
-			struct histogram histogram = {.count = 0};
-			int64_t got;
+	assert_int_equal(histogram_add(&histogram, 0), 0);
+	assert_int_equal(histogram_add(&histogram, value), 0);
+	assert_int_equal(histogram_add(&histogram, INT64_MAX), 0);
+	got = histogram_percentile(&histogram, 0.5);
+	histogram_free(&histogram);
+	return got;
+}
 
-			histogram_add(&histogram, 0);
-			histogram_add(&histogram, value);
-			histogram_add(&histogram, INT64_MAX);
-			got = histogram_percentile(&histogram, 0.5);
-			assert_true(got >= last || value < last);
-			assert_true((double)llabs(got - value) <= ERROR_MAX * (double)value);
-			last = got;
+static void check_bucket(int64_t value, int64_t *last)
+{
+	int64_t got = bucket_value(value);
+
+	if ((double)llabs(got - value) > ERROR_MAX * (double)value || got < *last)
+		fail_msg("%lld is given back as %lld, after %lld", (long long)value, (long long)got,
+			 (long long)*last);
+	*last = got;
+}
+
+/* Around the ends of every bucket from 1 us to 1 h, and far beyond: no gap, no step back. */
+static void test_error(void **state)
+{
+	int64_t last = 0;
+
+	for (int64_t value = 1; value <= 1000; value++)
+		check_bucket(value, &last);
+	for (int64_t power = 100; power <= INT64_MAX / 1000; power *= 10) {
+		for (int64_t step = 10; step < 100; step++) {
+			check_bucket(step * power, &last);
+			check_bucket(step * power + 1, &last);
+			check_bucket(step * power + power / 2, &last);
 		}
 	}
+	assert_true(last > INT64_C(3600000000000));
+}
+
+static int64_t random_value(void)
+{
+	return (int64_t)(random_next() >> (1 + random_next() % 63));
+}
+
+/* Merging is the same as adding all to one. */
+static void test_merge(void **state)
+{
+	struct histogram parts[3] = {0}, all = {0}, merged = {0};
+
+	random_state = 12345;
+	assert_int_equal(histogram_merge(&merged, &parts[0]), 0); /* nothing with nothing */
+	for (int i = 0; i < VALUES; i++) {
+		int64_t value = random_value() >> 25; /* so that all sums are exact */
+
+		assert_int_equal(histogram_add(&parts[i % 3], value >> i % 3 * 8), 0);
+		assert_int_equal(histogram_add(&all, value >> i % 3 * 8), 0);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(histogram_merge(&merged, &parts[i]), 0);
+	assert_int_equal(merged.count, all.count);
+	assert_int_equal(merged.least, all.least);
+	assert_int_equal(merged.greatest, all.greatest);
+	assert_true(merged.sum == all.sum);
+	for (int i = 0; i <= 1000; i++)
+		assert_int_equal(histogram_percentile(&merged, i / 1000.0),
+				 histogram_percentile(&all, i / 1000.0));
+	for (int i = 0; i < 3; i++)
+		histogram_free(&parts[i]);
+	histogram_free(&all);
+	histogram_free(&merged);
+}
+
+static void test_bounds(void **state)
+{
+	static const int64_t bounds[] = {0,	   1,	       99,	   100,
+					 110,	   1000,       5000000,	   10000000,
+					 25000000, 1000000000, 7500000000, 90000000000000000};
+	static const int64_t none[] = {101, 111, 999, 1001, 12345, 5010000, INT64_MAX, -1};
+
+	for (size_t i = 0; i < COUNT_OF(bounds); i++)
+		assert_true(histogram_is_bound(bounds[i]));
+	for (size_t i = 0; i < COUNT_OF(none); i++)
+		assert_false(histogram_is_bound(none[i]));
+}
+
+/* The counts up to a bound are those that a list would give: exact, the bound itself included. */
+static void test_cumulate(void **state)
+{
+	static const int64_t bounds[] = {0,	   5,	     100,	 110,	       5000000,
+					 10000000, 25000000, 7500000000, 9900000000000};
+	uint64_t got[COUNT_OF(bounds)], right[COUNT_OF(bounds)] = {0};
+	struct histogram histogram = {0};
+
+	random_state = 54321;
+	for (int i = 0; i < VALUES; i++) {
+		int64_t value = random_value();
+
+		if (i < 3 * (int)COUNT_OF(bounds) && (bounds[i / 3] || i % 3))
+			value = bounds[i / 3] + i % 3 - 1;
+		assert_int_equal(histogram_add(&histogram, value), 0);
+		for (size_t k = 0; k < COUNT_OF(bounds); k++)
+			right[k] += value <= bounds[k];
+	}
+	histogram_cumulate(&histogram, bounds, COUNT_OF(bounds), got);
+	for (size_t k = 0; k < COUNT_OF(bounds); k++)
+		assert_int_equal(got[k], right[k]);
+	histogram_free(&histogram);
+	histogram_cumulate(&histogram, bounds, COUNT_OF(bounds), got);
+	assert_int_equal(got[COUNT_OF(bounds) - 1], 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_against_sorted),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_against_sorted), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_error),	       cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_bounds),	       cmocka_unit_test(test_cumulate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Owns the groups: a hash of at most SUMMARY_GROUPS_MAX names, each with its sums, a distribution
- * of application times and the time in each state. Only what was seen is added: a mean is over
- * those.
+ * Owns the groups, at most SUMMARY_GROUPS_MAX, each with its sums, a distribution of application
+ * times and the time in each state. Only what was seen is added: a mean is over those.
  */
 #include "summary.h"
 
@@ -15,10 +14,10 @@
 
 #include "escape.h"
 #include "histogram.h"
+#include "key_table.h"
 #include "request.h"
 #include "words.h"
 
-#define SLOTS	   4096 /* a power of two, over twice the groups */
 #define ROWS_SHOWN 40
 
 /* A sum over the requests where the value was seen. */
@@ -37,20 +36,30 @@ struct group {
 };
 
 struct summary {
-	struct group *slots[SLOTS]; /* owned; NULL: free */
+	struct key_table *groups; /* of struct group, owned */
 	struct group *other;
-	unsigned int count; /* in slots */
 };
 
 struct summary *summary_new(void)
 {
-	return calloc(1, sizeof(struct summary));
+	struct summary *summary = calloc(1, sizeof(*summary));
+
+	if (!summary)
+		return NULL;
+	summary->groups = key_table_new(SUMMARY_GROUPS_MAX);
+	if (!summary->groups) {
+		free(summary);
+		return NULL;
+	}
+	return summary;
 }
 
 static void group_free(struct group *group)
 {
-	if (group)
-		free(group->name);
+	if (!group)
+		return;
+	histogram_free(&group->application_ns);
+	free(group->name);
 	free(group);
 }
 
@@ -58,25 +67,11 @@ void summary_free(struct summary *summary)
 {
 	if (!summary)
 		return;
-	for (unsigned int i = 0; i < SLOTS; i++)
-		group_free(summary->slots[i]);
+	for (size_t i = 0; i < key_table_count(summary->groups); i++)
+		group_free(key_table_at(summary->groups, i));
+	key_table_free(summary->groups);
 	group_free(summary->other);
 	free(summary);
-}
-
-/* FNV-1a. Who chooses paths to collide gains little: the table holds 2000. */
-static unsigned int name_hash(struct request_text name)
-{
-	uint32_t hash = 2166136261U;
-
-	for (size_t i = 0; i < name.bytes; i++)
-		hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619U;
-	return hash ^ hash >> 16;
-}
-
-static bool group_is(const struct group *group, struct request_text name)
-{
-	return group->name_bytes == name.bytes && !memcmp(group->name, name.ptr, name.bytes);
 }
 
 static struct group *group_new(struct request_text name)
@@ -98,16 +93,19 @@ static struct group *group_new(struct request_text name)
 /* The group of a name, made where there is room, else "other"; NULL: no memory. */
 static struct group *group_get(struct summary *summary, struct request_text name)
 {
-	unsigned int slot = name_hash(name) & (SLOTS - 1);
+	struct group *group = key_table_get(summary->groups, name.ptr, name.bytes);
+	int error;
 
-	while (summary->slots[slot] && !group_is(summary->slots[slot], name))
-		slot = (slot + 1) & (SLOTS - 1);
-	if (summary->slots[slot])
-		return summary->slots[slot];
-	if (summary->count < SUMMARY_GROUPS_MAX) {
-		summary->slots[slot] = group_new(name);
-		summary->count += summary->slots[slot] != NULL;
-		return summary->slots[slot];
+	if (group)
+		return group;
+	if (key_table_count(summary->groups) < SUMMARY_GROUPS_MAX) {
+		group = group_new(name);
+		error = group ? key_table_add(summary->groups, name.ptr, name.bytes, group)
+			      : -ENOMEM;
+		if (!error)
+			return group;
+		group_free(group);
+		return NULL;
 	}
 	if (!summary->other)
 		summary->other = group_new((struct request_text){NULL, 0});
@@ -132,10 +130,11 @@ int summary_add(struct summary *summary, const struct request *request)
 	group = group_get(summary, name);
 	if (!group)
 		return -ENOMEM;
+	if (request->application_ns != REQUEST_UNSEEN &&
+	    histogram_add(&group->application_ns, request->application_ns))
+		return -ENOMEM;
 	group->requests++;
 	group->not_ok += request->outcome != OUTCOME_OK;
-	if (request->application_ns != REQUEST_UNSEEN)
-		histogram_add(&group->application_ns, request->application_ns);
 	seen_add(&group->output_ns, request->output_ns);
 	seen_add(&group->blocks, request->blocks);
 	seen_add(&group->bytes, request->bytes);
@@ -246,46 +245,57 @@ static void states_print(const struct group *group, FILE *out)
 	name_print(group, out);
 }
 
-/* Of the groups in the table above, those with states. slots: packed and sorted. */
-static void states_table_print(const struct summary *summary, unsigned int used, FILE *out)
+/* Of the groups in the table above, those with states. */
+static void states_table_print(const struct summary *summary, struct group *const *groups,
+			       size_t used, FILE *out)
 {
 	uint64_t seen = summary->other ? summary->other->states_ns[REQUEST_CPU].seen : 0;
 
-	for (unsigned int i = 0; i < used; i++)
-		seen += summary->slots[i]->states_ns[REQUEST_CPU].seen;
+	for (size_t i = 0; i < used; i++)
+		seen += groups[i]->states_ns[REQUEST_CPU].seen;
 	if (!seen)
 		return;
 	states_header_print(out);
-	for (unsigned int i = 0; i < used; i++)
-		states_print(summary->slots[i], out);
+	for (size_t i = 0; i < used; i++)
+		states_print(groups[i], out);
 	if (summary->other)
 		states_print(summary->other, out);
 }
 
-void summary_print(struct summary *summary, FILE *out)
+/* The groups, that of the most application time first. The caller frees it; NULL: no memory. */
+static struct group **groups_sorted(const struct summary *summary, size_t count)
 {
-	unsigned int used = 0;
+	struct group **groups = calloc(count, sizeof(struct group *));
 
-	if (!summary->count)
-		return;
+	if (!groups)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		groups[i] = key_table_at(summary->groups, i);
+	qsort(groups, count, sizeof(groups[0]), group_compare);
+	return groups;
+}
+
+int summary_print(const struct summary *summary, FILE *out)
+{
+	size_t count = key_table_count(summary->groups);
+	struct group **groups;
+
+	if (!count)
+		return 0;
+	groups = groups_sorted(summary, count);
+	if (!groups)
+		return -ENOMEM;
 	fprintf(out, "\n%8s %6s %9s %9s %9s %9s %9s %8s %11s %8s  %s\n", "COUNT", "NOT_OK",
 		"APP_MEAN", "APP_P50", "APP_P95", "APP_MAX", "OUT_MEAN", "BLOCKS", "BYTES",
 		"WRITES", "ROUTE OR PATH GROUP");
-	/* The hash is not needed any more: pack and sort it in its place. */
-	for (unsigned int i = 0; i < SLOTS; i++) {
-		struct group *group = summary->slots[i];
-
-		summary->slots[i] = NULL;
-		if (group)
-			summary->slots[used++] = group;
-	}
-	qsort(summary->slots, used, sizeof(summary->slots[0]), group_compare);
-	for (unsigned int i = 0; i < used && i < ROWS_SHOWN; i++)
-		group_print(summary->slots[i], out);
-	if (used > ROWS_SHOWN)
-		fprintf(out, "%8s and %u groups more, of less application time\n", "...",
-			used - ROWS_SHOWN);
+	for (size_t i = 0; i < count && i < ROWS_SHOWN; i++)
+		group_print(groups[i], out);
+	if (count > ROWS_SHOWN)
+		fprintf(out, "%8s and %zu groups more, of less application time\n", "...",
+			count - ROWS_SHOWN);
 	if (summary->other)
 		group_print(summary->other, out);
-	states_table_print(summary, used < ROWS_SHOWN ? used : ROWS_SHOWN, out);
+	states_table_print(summary, groups, count < ROWS_SHOWN ? count : ROWS_SHOWN, out);
+	free(groups);
+	return 0;
 }

@@ -19,7 +19,7 @@ void summary_free(struct summary *summary); /* NULL is fine */
 /* 0 or -ENOMEM. */
 int summary_add(struct summary *summary, const struct request *request);
 
-/* The table, the group that took the most application time first. Sorts: call it last. */
-void summary_print(struct summary *summary, FILE *out);
+/* The table, the group that took the most application time first. 0 or -ENOMEM. */
+int summary_print(const struct summary *summary, FILE *out);
 
 #endif

@@ -247,8 +247,7 @@ static int text_end(void *state, const struct request_totals *totals)
 
 	fputc('\n', text->out);
 	totals_print(text->out, "", totals);
-	summary_print(text->summary, text->out);
-	return 0;
+	return summary_print(text->summary, text->out);
 }
 
 const struct sink sink_text = {
