@@ -13,6 +13,9 @@
 
 #include <cmocka.h>
 
+/* Of the address sanitizer, with which every unit test is built; gcc has no header for it. */
+size_t __sanitizer_get_current_allocated_bytes(void);
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif
