@@ -14,13 +14,13 @@ PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c esc
 	recording.c source_file.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
 	sinks/words.c)
 # What adds requests up, and the page that shows it.
-PURE_SRC += $(addprefix user/,key_table.c labels.c path_shape.c settings.c settings_parse.c \
-	text_buffer.c)
+PURE_SRC += $(addprefix user/,aggregate.c capacity.c key_table.c labels.c path_shape.c \
+	recent.c series.c settings.c settings_parse.c text_buffer.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
 UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
 	options output path_group pipeline queue_time recording sinks summary worker_table
-UNIT_TESTS += key_table labels path_shape settings text_buffer
+UNIT_TESTS += aggregate capacity key_table labels path_shape settings text_buffer
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
 $(SAN_O)/%.o: %.c

@@ -17,7 +17,7 @@ struct settings;
 
 /* Of the capacity utilisation: the last so many seconds. */
 #define AGGREGATE_WINDOW_S 60
-/* Applications whose threads are told apart; what is past them is not shown, but counted. */
+/* Applications whose threads are told apart; those past them are one, "other". */
 #define AGGREGATE_POOLS_MAX 64
 
 /*
@@ -39,9 +39,8 @@ void aggregate_request(struct aggregate *aggregate, const struct request *reques
  * New settings (SIGHUP), borrowed like those before, which can be freed from here on. Label sets
  * that are there stay, with their counts; patterns and limits hold for what comes. Histograms are
  * shown with the new bounds at once, from the beginning of the counts.
- * 0 or -ENOMEM: the old settings stay in use.
  */
-int aggregate_settings(struct aggregate *aggregate, const struct settings *settings);
+void aggregate_settings(struct aggregate *aggregate, const struct settings *settings);
 
 /* All that were added: the sum of wsgi_requests_total over all of its label sets. */
 uint64_t aggregate_requests(const struct aggregate *aggregate);
