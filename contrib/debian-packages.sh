@@ -21,6 +21,7 @@ WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
 TOOLS='python3-pytest libcmocka-dev clang-format llvm
 	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
 	util-linux'
+METRICS='prometheus python3-prometheus-client'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
@@ -40,10 +41,11 @@ wanted()
 	case "$1" in
 	build) echo $BUILD ;;
 	demo) echo $BUILD $DEMO ;;
-	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BENCH ;;
+	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BENCH ;;
 	bench) echo $BUILD $BENCH ;;
 	pythons) echo $BUILD $PYTHONS ;;
-	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BENCH $PYTHONS ;;
+	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BENCH \
+		$PYTHONS ;;
 	*) usage ;;
 	esac
 }

@@ -2,7 +2,8 @@
 # Unit, golden and fuzz tests of the pipeline and the command line. Included by tests.mk. They need
 # neither root nor libbpf: what is linked here attaches nothing. All with sanitizers.
 
-.PHONY: unit unit-docs golden golden-update golden-binary fuzz-smoke fuzz fuzz-pipeline
+.PHONY: unit unit-docs golden golden-update golden-binary golden-metrics fuzz-smoke fuzz \
+	fuzz-pipeline
 
 SAN_O      := $(O)/san
 SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
@@ -14,13 +15,14 @@ PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c esc
 	recording.c source_file.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
 	sinks/words.c)
 # What adds requests up, and the page that shows it.
-PURE_SRC += $(addprefix user/,aggregate.c capacity.c key_table.c labels.c path_shape.c \
-	recent.c series.c settings.c settings_parse.c text_buffer.c)
+PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_choose.c \
+	exposition_self.c key_table.c labels.c metric_writer.c path_shape.c recent.c series.c \
+	settings.c settings_parse.c text_buffer.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
 UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
 	options output path_group pipeline queue_time recording sinks summary worker_table
-UNIT_TESTS += aggregate capacity key_table labels path_shape settings text_buffer
+UNIT_TESTS += aggregate capacity exposition key_table labels path_shape settings text_buffer
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
 $(SAN_O)/%.o: %.c
@@ -68,7 +70,19 @@ golden-binary: $(O)/wsgiscope $(GOLDEN_O)/recordings/.made
 	$(Q)tests/golden/run.sh $(GOLDEN_O)/recordings $(O)/wsgiscope replay
 
 golden-update: $(GOLDEN_O)/replay $(GOLDEN_O)/recordings/.made ## what they show now becomes it
+golden-update: $(GOLDEN_O)/metrics
 	$(Q)UPDATE=1 tests/golden/run.sh $(GOLDEN_O)/recordings $(GOLDEN_O)/replay replay
+	$(Q)UPDATE=1 tests/golden/run_metrics.sh $(GOLDEN_O)/recordings $(GOLDEN_O)/metrics
+
+# Recordings as the pages that Prometheus would get, and what Prometheus' own readers say of them.
+
+$(GOLDEN_O)/metrics: $(GOLDEN_O)/metrics_main.o $(PURE_OBJ)
+	$(call say,LINK-SAN,$@)
+	$(Q)$(CC) $(SAN_CFLAGS) $^ -o $@
+
+golden: golden-metrics
+golden-metrics: $(GOLDEN_O)/metrics $(GOLDEN_O)/recordings/.made
+	$(Q)tests/golden/run_metrics.sh $(GOLDEN_O)/recordings $(GOLDEN_O)/metrics
 
 # --- fuzz: libFuzzer is clang's -----------------------------------------------------------------
 

@@ -5,7 +5,6 @@
 #include "words.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <string.h>
 
 const char *outcome_name(enum request_outcome outcome)
@@ -120,6 +119,11 @@ const char *loss_advice(const char *name)
 	return words->name ? words->advice : "";
 }
 
+bool loss_is_recorded(const char *name)
+{
+	return loss_find(name)->recorded;
+}
+
 static void events_print(FILE *out, const char *prefix, const struct request_totals *totals)
 {
 	fprintf(out, "%srequests: %" PRIu64 ", shown: %" PRIu64, prefix, totals->requests,
@@ -140,9 +144,9 @@ void totals_print(FILE *out, const char *prefix, const struct request_totals *to
 		if (!loss->value)
 			continue;
 		fprintf(out, "%s%s: %s %" PRIu64 " (%s)\n", prefix,
-			loss_find(loss->name)->recorded ? "incomplete" : "lost", loss->name,
+			loss_is_recorded(loss->name) ? "incomplete" : "lost", loss->name,
 			loss->value, loss_advice(loss->name));
-		any |= !loss_find(loss->name)->recorded;
+		any |= !loss_is_recorded(loss->name);
 	}
 	if (!totals->counted)
 		fprintf(out, "%slost: not known (the counts at the end were not reached)\n",

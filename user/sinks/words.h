@@ -5,6 +5,7 @@
 #ifndef WSGISCOPE_SINKS_WORDS_H
 #define WSGISCOPE_SINKS_WORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,9 @@ extern const struct note_words note_words[];
 
 /* What a loss of this name means and what to do; "" for a name not known here. */
 const char *loss_advice(const char *name);
+
+/* True where a loss of this name left a record all the same, with less in it. */
+bool loss_is_recorded(const char *name);
 
 /* The totals as lines, each with prefix before and a newline after it. */
 void totals_print(FILE *out, const char *prefix, const struct request_totals *totals);
