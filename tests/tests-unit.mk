@@ -11,13 +11,13 @@ SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=addre
 
 # The pipeline, from the recording to the sinks, and the command line.
 PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c escape.c filter.c \
-	histogram.c log.c loop.c nearest.c options.c output.c path_group.c pipeline.c queue_time.c \
-	recording.c source_file.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
-	sinks/words.c)
+	histogram.c key_table.c log.c loop.c nearest.c options.c output.c path_group.c pipeline.c \
+	queue_time.c recording.c source_file.c worker_table.c sinks/json.c sinks/summary.c \
+	sinks/text.c sinks/words.c)
 # What adds requests up, and the page that shows it.
 PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_choose.c \
-	exposition_self.c key_table.c labels.c metric_writer.c path_shape.c recent.c series.c \
-	settings.c settings_parse.c text_buffer.c)
+	exposition_self.c labels.c metric_writer.c path_shape.c recent.c series.c settings.c \
+	settings_parse.c text_buffer.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
 UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
@@ -90,17 +90,17 @@ FUZZ_O       := $(O)/fuzz
 FUZZ_SECONDS ?= 300
 FUZZ_CFLAGS  := -std=gnu11 $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=undefined
-FUZZ_PIPELINE := fuzz_decode fuzz_recording
+FUZZ_PIPELINE := fuzz_decode fuzz_recording fuzz_settings
 
 $(FUZZ_PIPELINE:%=$(FUZZ_O)/%): $(FUZZ_O)/%: tests/fuzz/%.c $(PURE_SRC) $(wildcard user/*.h bpf/*.h)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(FUZZ_CFLAGS) $< $(PURE_SRC) -o $@
 
-# Whole recordings are the seeds of one, single records those of the other.
-$(FUZZ_O)/corpus/.made: $(GOLDEN_O)/recordings/.made tests/fuzz/seeds.py
-	@mkdir -p $(@D)/fuzz_decode $(@D)/fuzz_recording
-	$(Q)$(PYTHON) tests/fuzz/seeds.py $(<D) $(@D)
+# Whole recordings, single records, and a settings file with requests are the seeds.
+$(FUZZ_O)/corpus/.made: $(GOLDEN_O)/recordings/.made tests/fuzz/seeds.py tests/golden/metrics.conf
+	@mkdir -p $(FUZZ_PIPELINE:%=$(@D)/%)
+	$(Q)$(PYTHON) tests/fuzz/seeds.py $(<D) $(@D) tests/golden/metrics.conf
 	@touch $@
 
 define fuzz-run

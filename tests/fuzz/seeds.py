@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""seeds.py RECORDINGS CORPUS: each recording, and each record of it by itself, as a seed."""
+"""seeds.py RECORDINGS CORPUS SETTINGS: each recording, each record of it by itself, and the
+settings, alone and with requests behind them, as seeds."""
 import pathlib
 import shutil
 import struct
@@ -8,7 +9,16 @@ import sys
 HEADER_BYTES = 32  # user/recording_format.h
 RECORDS_MAX = 64   # of one recording: the rest would be much the same
 
-recordings, corpus = map(pathlib.Path, sys.argv[1:])
+REQUESTS = b"""/issue/42
+/raises/in/call
+00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+/caf\xc3\xa9/\xff"\\
+application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4
+"""
+
+recordings, corpus, settings = map(pathlib.Path, sys.argv[1:])
+shutil.copyfile(settings, corpus / "fuzz_settings" / "alone")
+(corpus / "fuzz_settings" / "requests").write_bytes(settings.read_bytes() + b"\0" + REQUESTS)
 for path in recordings.glob("*.rec"):
     data = path.read_bytes()
     if len(data) <= 8192:
