@@ -2,7 +2,7 @@
 # The rules of the demo, the benchmark, the style check and Debian's packages. Included by
 # tests.mk. What installs packages builds in a second make, so that it sees what has come.
 
-.PHONY: bench-build nop5-experiment
+.PHONY: bench-build bench-aggregate nop5-experiment
 
 define need-root
 	$(Q)[ $$(id -u) -eq 0 ] || \
@@ -34,12 +34,16 @@ bench: ## overhead, as numbers and ratios (root; BENCH_ROUNDS, BENCH_SECONDS sho
 	$(Q)contrib/debian-packages.sh bench
 	$(Q)+$(MAKE) --no-print-directory all bench-build
 	$(Q)$(PYTHON) tests/bench/bench.py $(O)
+	$(Q)$(BENCH_O)/aggregate
+
+bench-aggregate: $(BENCH_O)/aggregate ## adding requests up, and writing the page (no root)
+	$(Q)$<
 
 nop5-experiment: ## why our marks begin with a one-byte nop (root)
 	$(Q)+$(MAKE) --no-print-directory $(BENCH_O)/nop5_fork
 	$(Q)$(BENCH_O)/nop5_fork
 
-bench-build: $(BENCH_EXT) $(BENCH_BPF:%=$(BENCH_O)/%) $(NOSTATES_O)/wsgiscope
+bench-build: $(BENCH_EXT) $(BENCH_BPF:%=$(BENCH_O)/%) $(BENCH_O)/aggregate $(NOSTATES_O)/wsgiscope
 
 $(BENCH_EXT): $(BENCH_SRC) tests/bench/ext.h python-shim/marks.h
 	$(call say,BENCH,$@)
@@ -61,6 +65,11 @@ $(BENCH_O)/%.skel.h: $(BENCH_O)/%.bpf.o
 $(BENCH_O)/%: tests/bench/%.c $(BENCH_O)/%.skel.h
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(BENCH_O) $< $(LIBS) -o $@
+
+$(BENCH_O)/aggregate: tests/bench/aggregate.c $(PURE_SRC) $(wildcard user/*.h user/sinks/*.h)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS) $< $(PURE_SRC) -o $@
 
 # A tracer that differs from ours in one BPF object: with no states, to see what they cost.
 
