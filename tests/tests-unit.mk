@@ -22,7 +22,8 @@ PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
 UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
 	options output path_group pipeline queue_time recording sinks summary worker_table
-UNIT_TESTS += aggregate capacity exposition key_table labels path_shape settings text_buffer
+UNIT_TESTS += aggregate capacity exposition key_table labels no_memory path_shape settings \
+	text_buffer
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
 $(SAN_O)/%.o: %.c
@@ -33,7 +34,11 @@ $(SAN_O)/%.o: %.c
 $(UNIT_BIN): $(SAN_O)/tests/unit/test_%: $(SAN_O)/tests/unit/test_%.o \
 		$(SAN_O)/tests/golden/record_make.o $(PURE_OBJ)
 	$(call say,LINK-SAN,$@)
-	$(Q)$(CC) $(SAN_CFLAGS) $^ -lcmocka -o $@
+	$(Q)$(CC) $(SAN_CFLAGS) $^ $(UNIT_LDFLAGS) -lcmocka -o $@
+
+# This one decides which allocation fails.
+$(SAN_O)/tests/unit/test_no_memory: \
+	UNIT_LDFLAGS := -Wl,--wrap=calloc -Wl,--wrap=malloc -Wl,--wrap=realloc
 
 unit: $(UNIT_BIN) unit-docs ## unit tests (no root)
 	$(Q)set -e; for test in $(UNIT_BIN); do \
