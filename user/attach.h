@@ -35,21 +35,25 @@ void attach_free(struct attach *attach);
  * Once is enough for each file. 0 or -errno, message printed. */
 int attach_marker(struct attach *attach, const struct worker *worker, bool whole);
 
-/* The collector's marks of its Python, always by process: other programs run on the same file. 0,
- * -ENOENT (this Python has none), -errno, message printed. */
+/* The collector's marks of its Python, always by process: other programs run on the same file.
+ * After attach_process(). 0, -ENOENT (this Python has none), -errno, message printed. */
 int attach_python(struct attach *attach, const struct worker *worker);
 
 /*
- * Arms the files that are armed by process, now and later, for this one, and the marker's for the
- * children that its main thread will have. inherited: what the kernel hands on in fork() it has
- * from its parent. 0, -ESRCH (it has gone), -errno with message printed.
+ * A process to be armed for, now and later: for the marker files that are armed by process, and for
+ * the children that its main thread will have. Once is enough. 0, -ESRCH (it has gone), -errno with
+ * message printed.
  */
-int attach_process(struct attach *attach, pid_t pid, bool inherited);
+int attach_process(struct attach *attach, pid_t pid);
+
+/* The same for a process that has been forked by another one, which hands its Python on to it.
+ * inherited: the kernel has handed the perf events of the marker on, too. */
+int attach_child(struct attach *attach, pid_t parent, pid_t pid, bool inherited);
 
 /* What is armed as a whole is armed by process from now on. 0 or -errno, message printed. */
 int attach_narrow(struct attach *attach);
 
-/* The process has ended: gives its descriptors back. */
-void attach_forget(struct attach *attach, pid_t pid);
+/* The process has ended: gives its descriptors back, but for those that its children live on. */
+void attach_forget(struct attach *attach, pid_t pid, bool has_forked);
 
 #endif

@@ -9,8 +9,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CONFIG_PIDS_MAX 64
+
+struct config_pids {
+	int count;
+	int list[CONFIG_PIDS_MAX];
+};
+
 struct config {
-	int pid;		/* -p: a worker or a master; 0: all */
+	/* -p of a verb that attaches, as often as it was given: workers and masters; none: all */
+	struct config_pids pids;
+
+	int pid;		/* -p of a verb that only looks: one process; 0: all */
 	double duration_s;	/* -d: 0: until interrupted */
 	uint64_t count;		/* -n: stop after so many requests shown; 0: no limit */
 	bool json;		/* --json */

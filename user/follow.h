@@ -7,6 +7,7 @@
 #define WSGISCOPE_FOLLOW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,12 +20,18 @@ struct tracefs;
 struct tracer;
 
 /*
- * Finds and arms. 0 or -errno, message printed: no such process, not Python, PyPy, no marker, a
- * marker of another version. tracer, attach and tracefs are borrowed.
+ * Finds and arms. Without -p it is fine if there is none yet. 0 or -errno, message printed: no such
+ * process, not Python, PyPy, no marker, a marker of another version. All is borrowed.
  */
 int follow_open(const struct config *config, struct tracer *tracer, struct attach *attach,
 		const struct tracefs *tracefs, struct follow **out);
 void follow_close(struct follow *follow); /* NULL is fine */
+
+/* Readable when follow_watch() has work; -1: never. Stays follow's own. */
+int follow_fd(const struct follow *follow);
+
+/* Arms for the processes that have mapped a marker since the last call. */
+void follow_watch(struct follow *follow);
 
 /* What the kernel said of a process. */
 void follow_event(struct follow *follow, const struct rec_process *record);
@@ -42,6 +49,9 @@ bool follow_announce(struct follow *follow, struct rec_worker *out);
 /* Whether a request that began at start_ns (kernel's time) can still end: its process lives and
  * has not execed since. */
 bool follow_is_alive(const struct follow *follow, pid_t pid, uint64_t start_ns);
+
+/* How many processes with the marker are traced now. */
+size_t follow_count(const struct follow *follow);
 
 /* Says on stderr to what we are attached. */
 void follow_say(const struct follow *follow);

@@ -169,6 +169,7 @@ static const char *type_name(enum option_type type)
 {
 	switch (type) {
 	case OPTION_PID:
+	case OPTION_PIDS:
 		return "a process number";
 	case OPTION_U64:
 		return "a whole number";
@@ -192,6 +193,7 @@ static double row_max(const struct option_row *row)
 		return row->max;
 	switch (row->type) {
 	case OPTION_PID:
+	case OPTION_PIDS:
 		return INT32_MAX;
 	case OPTION_SIZE:
 	case OPTION_POWER:
@@ -204,10 +206,16 @@ static double row_max(const struct option_row *row)
 	}
 }
 
+static double row_min(const struct option_row *row)
+{
+	bool process = row->type == OPTION_PID || row->type == OPTION_PIDS;
+
+	return process && row->min < 1 ? 1 : row->min;
+}
+
 static int number_parse(const struct option_row *row, const char *text, uint64_t *whole,
 			double *real)
 {
-	double min = row->type == OPTION_PID && row->min < 1 ? 1 : row->min;
 	int error;
 
 	if (row->type == OPTION_SECONDS || row->type == OPTION_MS) {
@@ -222,18 +230,27 @@ static int number_parse(const struct option_row *row, const char *text, uint64_t
 	}
 	if (error)
 		return error;
-	return *real < min || *real > row_max(row) ? -ERANGE : 0;
+	return *real < row_min(row) || *real > row_max(row) ? -ERANGE : 0;
 }
 
 static bool value_refuse(const struct option_row *row, const char *text, int error)
 {
 	if (error == -ERANGE)
 		log_error("--%s %s: out of range: it must lie between %.15g and %.15g", row->name,
-			  text, row->type == OPTION_PID && row->min < 1 ? 1 : row->min,
-			  row_max(row));
+			  text, row_min(row), row_max(row));
 	else
 		log_error("--%s: '%s' is not %s", row->name, text, type_name(row->type));
 	return false;
+}
+
+static bool pid_add(const struct option_row *row, struct config_pids *pids, int pid)
+{
+	if (pids->count == CONFIG_PIDS_MAX) {
+		log_error("--%s is given more than %d times", row->name, CONFIG_PIDS_MAX);
+		return false;
+	}
+	pids->list[pids->count++] = pid;
+	return true;
 }
 
 static bool value_store(const struct option_row *row, const char *text, struct config *config)
@@ -259,6 +276,8 @@ static bool value_store(const struct option_row *row, const char *text, struct c
 	case OPTION_PID:
 		*(int *)field = (int)whole;
 		break;
+	case OPTION_PIDS:
+		return pid_add(row, (struct config_pids *)field, (int)whole);
 	case OPTION_U64:
 		*(uint64_t *)field = whole;
 		break;

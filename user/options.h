@@ -34,6 +34,7 @@ enum option_type {
 	OPTION_FLAG,	/* bool; takes no argument */
 	OPTION_COUNTER, /* int, one more each time; takes no argument */
 	OPTION_PID,	/* int, 1 and up */
+	OPTION_PIDS,	/* struct config_pids, one more each time */
 	OPTION_U64,	/* uint64_t */
 	OPTION_SIZE,	/* uint32_t, with an optional k or M (1024s) */
 	OPTION_POWER,	/* as OPTION_SIZE, and a power of two */

@@ -15,9 +15,9 @@
 #define MAX_IN_FLIGHT_DEFAULT 10240U
 
 /* clang-format off */
-#define ROW_PID {.name = "pid", .letter = 'p', .type = OPTION_PID, \
-	.offset = offsetof(struct config, pid), .argument = "PID", \
-	.help = "only this worker, or this master and its children (all workers)"}
+#define ROW_PID {.name = "pid", .letter = 'p', .type = OPTION_PIDS, \
+	.offset = offsetof(struct config, pids), .argument = "PID", \
+	.help = "only this worker, or this master and its children; again for more (all)"}
 
 #define ROW_DURATION {.name = "duration", .letter = 'd', .type = OPTION_SECONDS, \
 	.offset = offsetof(struct config, duration_s), .argument = "SECONDS", \

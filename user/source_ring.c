@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ struct source_ring {
 	struct attach *attach;
 	struct follow *follow;
 	struct ring_buffer *ring;
+	int epoll_fd; /* of the ring and the watch */
 	char group[32];
 	uint64_t counters_ns;
 	/* Of the call that is under way. */
@@ -177,7 +179,7 @@ static int counters(struct source_ring *ring)
 
 static int ring_fd(struct source *source)
 {
-	return ring_buffer__epoll_fd(ring_of(source)->ring);
+	return ring_of(source)->epoll_fd;
 }
 
 static void callback_set(struct source_ring *ring, source_record_fn fn, void *context)
@@ -192,6 +194,7 @@ static int ring_dispatch(struct source *source, source_record_fn fn, void *conte
 	int err;
 
 	callback_set(ring, fn, context);
+	follow_watch(ring->follow);
 	err = announce(ring);
 	if (!err)
 		err = ring_buffer__consume(ring->ring);
@@ -239,6 +242,8 @@ static void ring_close(struct source *source)
 	attach_free(ring->attach);
 	follow_close(ring->follow);
 	ring_buffer__free(ring->ring);
+	if (ring->epoll_fd >= 0)
+		close(ring->epoll_fd);
 	tracer_close(ring->tracer);
 	guard_stop(ring->guard);
 	tracefs_close(ring->tracefs);
@@ -279,6 +284,24 @@ static int tracefs_prepare(struct source_ring *ring)
 	return err;
 }
 
+/* One descriptor that says that there is work, be it in the ring or in the watch. */
+static int ring_poll_setup(struct source_ring *ring)
+{
+	const int fds[] = {ring_buffer__epoll_fd(ring->ring), follow_fd(ring->follow)};
+	struct epoll_event event = {.events = EPOLLIN};
+	int err = 0;
+
+	ring->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ring->epoll_fd < 0)
+		err = -errno;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]) && !err; i++)
+		if (fds[i] >= 0 && epoll_ctl(ring->epoll_fd, EPOLL_CTL_ADD, fds[i], &event))
+			err = -errno;
+	if (err)
+		log_error("waiting for the ring: %s", strerror(-err));
+	return err;
+}
+
 static int ring_setup(struct source_ring *ring, const struct config *config)
 {
 	const struct attach_options options = {.blocks = config->blocks};
@@ -297,7 +320,8 @@ static int ring_setup(struct source_ring *ring, const struct config *config)
 		log_error("mapping the ring: %s", strerror(errno));
 		return -errno;
 	}
-	return follow_open(config, ring->tracer, ring->attach, ring->tracefs, &ring->follow);
+	err = follow_open(config, ring->tracer, ring->attach, ring->tracefs, &ring->follow);
+	return err ? err : ring_poll_setup(ring);
 }
 
 int source_ring_open(const struct config *config, struct source **out)
@@ -307,6 +331,7 @@ int source_ring_open(const struct config *config, struct source **out)
 
 	if (!ring)
 		return -ENOMEM;
+	ring->epoll_fd = -1;
 	ring->source.ops = &ring_ops;
 	ring->source.clock.realtime_offset_ns = realtime_offset();
 	err = ring_setup(ring, config);

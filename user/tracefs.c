@@ -118,6 +118,14 @@ int tracefs_uprobe_define(const struct tracefs *tracefs, const char *group, cons
 	return uprobe_command(tracefs, command);
 }
 
+int tracefs_uprobe_remove(const struct tracefs *tracefs, const char *group, const char *event)
+{
+	char command[192];
+
+	snprintf(command, sizeof(command), "-:%s/%s\n", group, event);
+	return uprobe_command(tracefs, command);
+}
+
 /* The whole of uprobe_events as text; the caller frees. */
 static int uprobe_list(const struct tracefs *tracefs, char **out)
 {
@@ -181,7 +189,6 @@ int tracefs_uprobe_groups(const struct tracefs *tracefs, const char *prefix,
 static int uprobes_remove_once(const struct tracefs *tracefs, const char *wanted)
 {
 	char *text, *line, *group, *event, *save = NULL;
-	char command[192];
 	int err = uprobe_list(tracefs, &text);
 
 	if (err)
@@ -189,8 +196,7 @@ static int uprobes_remove_once(const struct tracefs *tracefs, const char *wanted
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (!uprobe_line_split(line, &group, &event) || strcmp(group, wanted))
 			continue;
-		snprintf(command, sizeof(command), "-:%s/%s\n", group, event);
-		if (uprobe_command(tracefs, command))
+		if (tracefs_uprobe_remove(tracefs, group, event))
 			err = -EBUSY;
 	}
 	free(text);

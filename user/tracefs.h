@@ -28,6 +28,9 @@ int64_t tracefs_event_id(const struct tracefs *tracefs, const char *group, const
 int tracefs_uprobe_define(const struct tracefs *tracefs, const char *group, const char *event,
 			  int fd, uint64_t offset, uint64_t semaphore_offset);
 
+/* Takes one away that is not in use any more. 0 or -errno. */
+int tracefs_uprobe_remove(const struct tracefs *tracefs, const char *group, const char *event);
+
 /* Takes all uprobe events of a group away; tries for two seconds while they are in use. */
 int tracefs_uprobes_remove(const struct tracefs *tracefs, const char *group);
 

@@ -80,7 +80,7 @@ static bool kernel_has_function(const char *name)
 static void knobs_set(struct wsgiscope *skel, const struct config *config)
 {
 	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
-	skel->rodata->track_all = !config->pid;
+	skel->rodata->track_all = !config->pids.count;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
 	bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,8 +31,9 @@
 
 /* What an executable mapping's file is to us; the same for all who map it. */
 struct file_facts {
-	dev_t device;
-	uint64_t inode;	 /* 0: an empty slot */
+	dev_t device;	/* as the maps have it */
+	uint64_t inode; /* 0: an empty slot */
+	struct worker_file file;
 	int64_t read_ns; /* CLOCK_MONOTONIC */
 	struct python_runtime python;
 	struct elf_probe gc_start, gc_done;
@@ -123,6 +125,14 @@ static bool name_is_marker(const char *name)
 	       strcmp(name + bytes - 3, ".so") == 0;
 }
 
+bool worker_name_is_marker(const char *path)
+{
+	char name[FILE_NAME_MAX];
+
+	base_name_copy(path, name, sizeof(name));
+	return name_is_marker(name);
+}
+
 /* A mark that the file does not have stays at offset 0: one of another version may lack some. */
 static int mark_find(const struct elf_file *elf, const char *name, struct elf_probe *out)
 {
@@ -181,6 +191,30 @@ static int facts_read(int fd, const char *name, struct file_facts *facts)
 	return err == -EBADMSG || err == -EFBIG ? 0 : err;
 }
 
+static bool facts_are_of(const struct file_facts *facts, const struct file_facts *wanted)
+{
+	return facts->inode == wanted->inode && facts->device == wanted->device &&
+	       wanted->read_ns - facts->read_ns < FACTS_LIFE_NS;
+}
+
+/* Reads what is not remembered of the opened file into *slot. */
+static int facts_renew(int fd, const char *name, struct file_facts *facts, struct file_facts *slot)
+{
+	struct stat st;
+	int err;
+
+	if (fstat(fd, &st))
+		return -errno;
+	facts->file = (struct worker_file){st.st_dev, st.st_ino};
+	if (facts_are_of(slot, facts) && slot->file.inode == facts->file.inode &&
+	    slot->file.device == facts->file.device)
+		return 0;
+	err = facts_read(fd, name, facts);
+	if (!err)
+		*slot = *facts;
+	return err;
+}
+
 /* The facts of a mapping's file, remembered or read now; borrowed until the next call. */
 static int facts_find(pid_t pid, const struct proc_mapping *mapping, const char *name,
 		      const struct file_facts **out)
@@ -188,25 +222,23 @@ static int facts_find(pid_t pid, const struct proc_mapping *mapping, const char 
 	uint64_t hash = (mapping->inode ^ mapping->device << 32) * 0x9e3779b97f4a7c15;
 	struct file_facts *slot = &facts_cache[hash >> 53];
 	struct file_facts facts = {
-		.device = mapping->device, .inode = mapping->inode, .read_ns = clock_now_ns()};
+		.device = mapping->device,
+		.inode = mapping->inode,
+		.read_ns = clock_now_ns(),
+	};
 	int fd, err;
 
 	_Static_assert(FACTS_SLOTS == 1 << (64 - 53), "the hash's upper bits are the slot");
 	*out = slot;
-	if (slot->inode == facts.inode && slot->device == facts.device &&
-	    facts.read_ns - slot->read_ns < FACTS_LIFE_NS)
+	/* What may be armed must be opened each time: only stat() tells which file it is. */
+	if (facts_are_of(slot, &facts) && !slot->is_marker && slot->python.kind == PYTHON_NONE)
 		return 0;
 	fd = proc_mapping_open(pid, mapping);
 	if (fd < 0)
 		return fd;
-	err = facts_read(fd, name, &facts);
+	err = facts_renew(fd, name, &facts, slot);
 	close(fd);
-	if (err)
-		return err;
-	facts.marker.device = facts.device;
-	facts.marker.inode = facts.inode;
-	*slot = facts;
-	return 0;
+	return err;
 }
 
 static void facts_apply(const struct file_facts *facts, struct worker *worker)
@@ -216,6 +248,7 @@ static void facts_apply(const struct file_facts *facts, struct worker *worker)
 		worker->python = facts->python.kind;
 		worker->python_device = facts->device;
 		worker->python_inode = facts->inode;
+		worker->python_file = facts->file;
 		worker->gc_start = facts->gc_start;
 		worker->gc_done = facts->gc_done;
 	}
@@ -229,6 +262,9 @@ static void facts_apply(const struct file_facts *facts, struct worker *worker)
 	if (facts->is_marker && !worker->has_marker) {
 		worker->has_marker = true;
 		worker->marker = facts->marker;
+		worker->marker.device = facts->device;
+		worker->marker.inode = facts->inode;
+		worker->marker.file = facts->file;
 	}
 }
 

@@ -20,10 +20,20 @@ enum worker_python {
 	PYTHON_PYPY,
 };
 
-/* A marker file: the same for every process that maps this device and inode. */
-struct worker_marker {
+/*
+ * A file as stat() names it, on the host. The maps of a process name it only for that process: on
+ * btrfs they name all snapshots of a file alike.
+ */
+struct worker_file {
 	dev_t device;
 	uint64_t inode;
+};
+
+/* A marker file. */
+struct worker_marker {
+	dev_t device; /* as /proc/PID/maps has it */
+	uint64_t inode;
+	struct worker_file file;
 	uint32_t version; /* WSGISCOPE_MARKS_VERSION of the file, 0: not said */
 	struct elf_probe start, block, end;
 };
@@ -36,11 +46,15 @@ struct worker {
 	uint32_t python_version; /* PY_VERSION_HEX, 0: not known */
 	dev_t python_device;	 /* of the file that defines the runtime, for python/locate.c */
 	uint64_t python_inode;
+	struct worker_file python_file;
 	struct elf_probe gc_start, gc_done; /* its USDT probes, offset 0: it has none */
 	const struct server *server;	    /* NULL: not known */
 	bool has_marker;
 	struct worker_marker marker; /* the first one mapped */
 };
+
+/* Whether the file may be a marker, by its path as /proc/PID/maps has it; its content decides. */
+bool worker_name_is_marker(const char *path);
 
 /* Fills *out. 0, -ESRCH, -EACCES, -errno. A process that is not Python is no error. */
 int worker_inspect(pid_t pid, struct worker *out);

@@ -72,12 +72,14 @@ static void test_taken(void **state)
 	int status;
 
 	assert_true(parse(&command,
-			  "-p 12 --duration=1.5 -n 7 --json --min-ms 0.25 --path /a* "
+			  "-p 12 --duration=1.5 -p 34 -n 7 --json --min-ms 0.25 --path /a* "
 			  "--blocks",
 			  &config, &status, said, sizeof(said)));
 	assert_int_equal(status, EXIT_STATUS_DONE);
 	assert_string_equal(said, "");
-	assert_int_equal(config.pid, 12);
+	assert_int_equal(config.pids.count, 2);
+	assert_int_equal(config.pids.list[0], 12);
+	assert_int_equal(config.pids.list[1], 34);
 	assert_true(config.duration_s == 1.5);
 	assert_int_equal(config.count, 7);
 	assert_true(config.json && config.blocks);
@@ -91,6 +93,19 @@ static void test_taken(void **state)
 	assert_true(parse(&command, "--ring-size 1M", &config, &status, said, sizeof(said)));
 	assert_int_equal(config.ring_bytes, 1 << 20);
 	assert_true(parse(&command, "", &config, &status, said, sizeof(said)));
+}
+
+/* One more than there is room for. */
+static void test_many_pids(void **state)
+{
+	struct config config = {.pids.count = CONFIG_PIDS_MAX - 1};
+	char *argv[] = {"trace", "-p", "7", "-p", "8"};
+	int status;
+
+	assert_false(options_parse(&command, 5, argv, &config, &status));
+	assert_int_equal(status, EXIT_STATUS_USAGE);
+	assert_int_equal(config.pids.count, CONFIG_PIDS_MAX);
+	assert_int_equal(config.pids.list[CONFIG_PIDS_MAX - 1], 7);
 }
 
 static void test_refused(void **state)
@@ -190,9 +205,9 @@ static void test_operand(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_taken),	cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_help),	cmocka_unit_test(test_required),
-		cmocka_unit_test(test_operand),
+		cmocka_unit_test(test_taken),	 cmocka_unit_test(test_many_pids),
+		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_help),
+		cmocka_unit_test(test_required), cmocka_unit_test(test_operand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

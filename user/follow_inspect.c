@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a look at a process changes: what the kernel side is told, what is armed, when to look
+ * again. Must not know how a process is found. One that has gone is no error.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "attach.h"
+#include "config.h"
+#include "followed.h"
+#include "log.h"
+#include "marks.h"
+#include "proc.h"
+#include "python/gil.h"
+#include "python/locate.h"
+#include "servers/server.h"
+#include "worker.h"
+
+#define MS UINT64_C(1000000)
+
+/*
+ * After a fork or an exec a process is looked at again when it has had time to become itself. One
+ * that has no marker then may still load one: where mappings are watched, that tells; else it is
+ * looked at for as long as it lives.
+ */
+static const uint64_t inspect_after_ns[] = {50 * MS, 200 * MS, 1000 * MS, 5000 * MS};
+#define INSPECT_STEPS	(sizeof(inspect_after_ns) / sizeof(inspect_after_ns[0]))
+#define INSPECT_IDLE_NS (2000 * MS)
+
+static uint64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+bool follow_is_all(const struct follow *follow)
+{
+	return !follow->config->pids.count;
+}
+
+void process_unsay(struct follow *follow, struct followed *process)
+{
+	process->said = false;
+	follow->unsaid++;
+}
+
+void inspect_schedule(struct followed *process, uint64_t now_ns)
+{
+	process->step = 0;
+	process->since_ns = now_ns;
+	process->inspect_ns = now_ns + inspect_after_ns[0];
+}
+
+/* False: it has had its time, and is none of ours. */
+static bool inspect_next(const struct follow *follow, struct followed *process, uint64_t now_ns)
+{
+	if (++process->step < INSPECT_STEPS) {
+		process->inspect_ns = process->since_ns + inspect_after_ns[process->step];
+		return true;
+	}
+	process->inspect_ns = process->has_marker ? 0 : now_ns + INSPECT_IDLE_NS;
+	return process->has_marker || !follow->watch;
+}
+
+/* Where this process keeps its GIL; a process that has none yet is looked at again. */
+static void gil_update(struct tracer_process *told, const struct worker *worker)
+{
+	struct python_location where;
+	struct gil_place places[GIL_PLACES_MAX];
+	int count;
+
+	if (worker->python != PYTHON_CPYTHON || python_locate(worker, &where))
+		return;
+	count = gil_find_all(worker->pid, &where, places);
+	if (count < 1)
+		return;
+	memset(told->gil, 0, sizeof(told->gil));
+	told->gil_bytes = 0;
+	if (places[0].state != GIL_KNOWN || count > TRACER_GILS_MAX) {
+		log_debug("the GIL of process %d: %s", worker->pid,
+			  places[0].why ? places[0].why : "too many interpreters with their own");
+		return;
+	}
+	told->gil_bytes = places[0].bytes;
+	for (int i = 0; i < count; i++)
+		told->gil[i] = places[i].address;
+}
+
+/* A server that is not known may write late; that it hides the descriptor is seen when it does. */
+static unsigned int process_flags(const struct followed *process)
+{
+	unsigned int flags = process->server ? process->server->flags : SERVER_WRITES_LATE;
+
+	flags |= process->fd_hidden ? SERVER_FD_HIDDEN : 0;
+	return process->gc_seen ? flags | TRACER_GC_SEEN : flags;
+}
+
+/* Tells the kernel side what is new. 0 or -errno, message printed. */
+static int process_tell(struct follow *follow, struct followed *process,
+			const struct worker *worker)
+{
+	struct tracer_process told = {.flags = process_flags(process)};
+	struct proc_stat stat;
+	int err;
+
+	told.gil_bytes = process->told.gil_bytes;
+	memcpy(told.gil, process->told.gil, sizeof(told.gil));
+	gil_update(&told, worker);
+	if (process->is_told && !memcmp(&told, &process->told, sizeof(told)))
+		return 0;
+	err = tracer_process_set(follow->tracer, process->pid, &told);
+	if (err) {
+		log_error("following process %d: %s", process->pid, strerror(-err));
+		return err;
+	}
+	/* Its end may have been before this, unseen: nothing would ever take it out again. */
+	if (!process->is_told && proc_stat_read(process->pid, &stat))
+		return -ESRCH;
+	process->told = told;
+	process->is_told = true;
+	if (process->server && process->server->flags & SERVER_FD_HIDDEN)
+		tracer_attach_reads(follow->tracer, follow->tracefs);
+	return 0;
+}
+
+static bool is_ours(const struct follow *follow, pid_t pid)
+{
+	for (int i = 0; i < follow->tree_count; i++)
+		if (follow->tree[i] == pid)
+			return true;
+	return followed_find(&follow->table, pid);
+}
+
+/* Whether a process that is not followed maps the marker file of one that is. */
+static bool marker_is_shared(const struct follow *follow, const struct worker *one)
+{
+	pid_t *pids = NULL;
+	int count = proc_list(&pids);
+	struct worker other;
+	bool shared = follow->narrowed_ns || count < 0;
+
+	for (int i = 0; i < count && !shared; i++)
+		shared = !is_ours(follow, pids[i]) && !worker_inspect(pids[i], &other) &&
+			 other.has_marker && other.marker.file.inode == one->marker.file.inode &&
+			 other.marker.file.device == one->marker.file.device;
+	free(pids);
+	return shared;
+}
+
+static int marker_arm(struct follow *follow, const struct worker *worker)
+{
+	if (worker->marker.version != WSGISCOPE_MARKS_VERSION) {
+		log_warn("process %d has a marker of version %u, this program understands %u: "
+			 "install the matching package there",
+			 worker->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION);
+		return -EPROTO;
+	}
+	return attach_marker(follow->attach, worker,
+			     follow_is_all(follow) || !marker_is_shared(follow, worker));
+}
+
+/* Takes over what an inspection found; arms what is new. 0 or -errno, message printed. */
+static int followed_update(struct follow *follow, struct followed *process,
+			   const struct worker *worker)
+{
+	int err;
+
+	if ((worker->server && worker->server != process->server) ||
+	    (worker->python_version && worker->python_version != process->python_version))
+		process_unsay(follow, process);
+	if (worker->server)
+		process->server = worker->server;
+	if (worker->python_version)
+		process->python_version = worker->python_version;
+	err = attach_process(follow->attach, process->pid);
+	if (!err && worker->python == PYTHON_CPYTHON && !process->gc_seen)
+		process->gc_seen = !attach_python(follow->attach, worker);
+	if (!err)
+		err = process_tell(follow, process, worker);
+	if (err)
+		return err;
+	process->has_marker = worker->has_marker;
+	return worker->has_marker ? marker_arm(follow, worker) : 0;
+}
+
+int process_follow(struct follow *follow, const struct worker *worker)
+{
+	struct followed *process = followed_find(&follow->table, worker->pid);
+	bool fresh = !process;
+	int err;
+
+	if (fresh)
+		process = followed_add(&follow->table, worker->pid, worker->parent);
+	if (!process)
+		return -ENOMEM;
+	if (fresh) {
+		process_unsay(follow, process);
+		process->step = INSPECT_STEPS;
+	}
+	/* The kernel side begins to follow its forks before its tree is read. */
+	err = followed_update(follow, process, worker);
+	if (fresh && !process->has_marker)
+		process->inspect_ns = 1;
+	if (err && fresh)
+		process_forget(follow, process);
+	return err == -ESRCH ? 0 : err;
+}
+
+void process_meet(struct follow *follow, pid_t pid)
+{
+	struct worker worker;
+	struct followed *process;
+
+	if (worker_inspect(pid, &worker) || !worker.has_marker || process_follow(follow, &worker))
+		return;
+	process = followed_find(&follow->table, pid);
+	if (process)
+		inspect_schedule(process, clock_now_ns());
+}
+
+void inspect_due(struct follow *follow, struct followed *process, uint64_t now_ns)
+{
+	struct worker worker;
+
+	if (!worker_inspect(process->pid, &worker)) {
+		process->parent = worker.parent;
+		followed_update(follow, process, &worker);
+	}
+	if (!inspect_next(follow, process, now_ns))
+		process_forget(follow, process);
+}
+
+void process_forget(struct follow *follow, struct followed *process)
+{
+	tracer_process_forget(follow->tracer, process->pid);
+	process_gone(follow, process);
+}
+
+/* The kernel side has forgotten it by itself: the PID may be another's by now. */
+void process_gone(struct follow *follow, struct followed *process)
+{
+	attach_forget(follow->attach, process->pid, process->has_forked);
+	followed_remove(&follow->table, process);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The processes that are traced, by PID, and the state that the parts of follow share: follow.c
+ * (what the kernel says), follow_find.c (who is there at the start), follow_inspect.c (what a look
+ * at a process changes). Not for others: they use follow.h.
+ */
+#ifndef WSGISCOPE_FOLLOWED_H
+#define WSGISCOPE_FOLLOWED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tracer.h"
+
+struct attach;
+struct config;
+struct server;
+struct tracefs;
+struct watch;
+struct worker;
+
+struct followed {
+	pid_t pid, parent;
+	const struct server *server;
+	uint32_t python_version;
+	struct tracer_process told; /* to the kernel side, if is_told */
+	bool is_told;
+	bool fd_hidden; /* seen */
+	bool gc_seen;
+	bool has_marker;
+	bool has_forked;
+	bool said;	   /* announced as it is now */
+	uint64_t since_ns; /* began or last execed; 0: before us */
+	uint64_t exec_ns;
+	uint64_t inspect_ns; /* when to look next, 0: never */
+	unsigned int step;
+};
+
+/* Open addressing; each entry is its own allocation, so that pointers to it stay right. */
+struct followed_table {
+	struct followed **slots;
+	size_t room; /* a power of two, or 0 */
+	size_t count;
+};
+
+struct follow {
+	struct tracer *tracer;
+	struct attach *attach;
+	const struct tracefs *tracefs;
+	const struct config *config;
+	struct watch *watch; /* NULL: not without -p, or the kernel has none */
+	uint64_t narrowed_ns;
+	pid_t *tree; /* of all -p, while it is gone through */
+	int tree_count;
+	struct followed_table table;
+	size_t unsaid;	  /* at most so many are not announced */
+	bool rescan;	  /* mappings were lost */
+	uint64_t scan_ns; /* when /proc was gone through last */
+};
+
+struct followed *followed_find(const struct followed_table *table, pid_t pid);
+/* NULL: no memory. The pid must not be there yet. */
+struct followed *followed_add(struct followed_table *table, pid_t pid, pid_t parent);
+void followed_remove(struct followed_table *table, struct followed *process);
+/* One after the other: *at begins as 0. NULL: no more. A removal may leave some out of the round.
+ */
+struct followed *followed_next(const struct followed_table *table, size_t *at);
+void followed_free(struct followed_table *table);
+
+/* Without -p: every process with the marker counts. */
+bool follow_is_all(const struct follow *follow);
+
+/* follow_find.c. Everything that runs now. 0 or -errno, message printed. */
+int follow_find(struct follow *follow);
+/* Goes through /proc for markers that are not known yet; without -p only. */
+int follow_scan(struct follow *follow);
+
+/* follow_inspect.c. To be looked at in a moment, and again when it has had time to become itself.
+ */
+void inspect_schedule(struct followed *process, uint64_t now_ns);
+/* Looks at a process that is followed, and sets when to look next. */
+void inspect_due(struct follow *follow, struct followed *process, uint64_t now_ns);
+/* A process from now on, as it was found. 0 or -errno, message printed. */
+int process_follow(struct follow *follow, const struct worker *worker);
+/* A process that may have a marker: looked at now, followed if so. */
+void process_meet(struct follow *follow, pid_t pid);
+/* It is none of ours any more. */
+void process_forget(struct follow *follow, struct followed *process);
+/* It has ended. */
+void process_gone(struct follow *follow, struct followed *process);
+/* Something new is known of it: announces it again. */
+void process_unsay(struct follow *follow, struct followed *process);
+
+#endif
