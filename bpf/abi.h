@@ -170,9 +170,10 @@ struct rec_block {
 enum rec_process_what {
 	REC_PROCESS_FORK = 1, /* other = the child's tgid */
 	REC_PROCESS_EXEC = 2,
-	REC_PROCESS_EXIT = 3,	   /* the last thread is going */
-	REC_PROCESS_NEW = 4,	   /* a process that was not known has run a mark */
-	REC_PROCESS_FD_HIDDEN = 5, /* a request began without the client's descriptor */
+	REC_PROCESS_EXIT = 3,	     /* the last thread is going */
+	REC_PROCESS_NEW = 4,	     /* a process that was not known has run a mark */
+	REC_PROCESS_FD_HIDDEN = 5,   /* a request began without the client's descriptor */
+	REC_PROCESS_THREAD_EXIT = 6, /* a thread that has begun requests, not the last one */
 };
 
 struct rec_process {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
 /*
  * Fork, exec and exit of traced processes: a child is traced from its first instruction, with what
- * is known of its parent; user space is told.
+ * is known of its parent; user space is told. So it is of the end of threads that served requests.
  */
 #include "state.bpf.h"
 
@@ -60,8 +60,11 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	t = thread_find();
 	if (t && t->untold)
 		request_tell(t); /* its memory is still there since 6.16 */
-	if (task->signal->live.counter)
+	if (task->signal->live.counter) {
+		if (t && t->id) /* who counts request threads has seen this one */
+			process_tell_of(REC_PROCESS_THREAD_EXIT, tgid, task->pid, 0);
 		return 0;
+	}
 	bpf_map_delete_elem(&processes, &tgid);
 	processes_changed();
 	process_tell_of(REC_PROCESS_EXIT, tgid, task->pid, 0);

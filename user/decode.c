@@ -316,6 +316,9 @@ static int process_decode(const void *raw, size_t bytes, struct event_process *o
 	case REC_PROCESS_EXIT:
 		out->what = PROCESS_EXITED;
 		return 0;
+	case REC_PROCESS_THREAD_EXIT:
+		out->what = PROCESS_THREAD_EXITED;
+		return 0;
 	case REC_PROCESS_NEW:
 	case REC_PROCESS_FD_HIDDEN:
 		out->what = PROCESS_NOTED; /* for the source alone */

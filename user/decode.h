@@ -78,7 +78,8 @@ enum event_process_what {
 	PROCESS_FORKED,
 	PROCESS_EXECED,
 	PROCESS_EXITED,
-	PROCESS_NOTED, /* something that only the source acts on */
+	PROCESS_THREAD_EXITED, /* the event's tid, which has begun requests */
+	PROCESS_NOTED,	       /* something that only the source acts on */
 };
 
 struct event_process {

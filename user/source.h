@@ -24,6 +24,13 @@ struct source {
 	struct source_clock clock;
 };
 
+/* What is so now, of a live source. */
+struct source_status {
+	uint64_t processes;	  /* traced ones that have the marker */
+	uint64_t ring_bytes;	  /* size of the ring */
+	uint64_t ring_used_bytes; /* waiting in it */
+};
+
 struct source_ops {
 	/* A descriptor that becomes readable when dispatch() has work; -1: always has (a file). */
 	int (*fd)(struct source *source);
@@ -36,6 +43,14 @@ struct source_ops {
 	 */
 	int (*finish)(struct source *source, source_record_fn fn, void *context);
 	void (*close)(struct source *source); /* frees it */
+	/*
+	 * Hands out each request that has begun and not ended as it is now: a REC_REQUEST with
+	 * REC_F_NO_END, of the thread that began it, last heard of when it began. They will come
+	 * again when they end. 0, -errno, what fn returned. NULL: a recording has none.
+	 */
+	int (*in_flight)(struct source *source, source_record_fn fn, void *context);
+	/* 0 or -errno. NULL: a recording has none. */
+	int (*status)(struct source *source, struct source_status *out);
 };
 
 /* The live ring: loads, attaches, says "wsgiscope: attached to …". 0 or -errno, message printed. */

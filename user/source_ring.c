@@ -221,6 +221,50 @@ static int ring_tick(struct source *source, source_record_fn fn, void *context)
 	return err;
 }
 
+struct in_flight {
+	struct source_ring *ring;
+	source_record_fn fn;
+	void *context;
+	int err;
+};
+
+/* Every request is left as and where it is; those that go on are shown by a copy. */
+static enum tracer_verdict request_peek(void *context, struct rec_request *r)
+{
+	struct in_flight *in_flight = context;
+	struct rec_request copy;
+
+	if (in_flight->err || r->flags & REC_F_DRAINING ||
+	    !follow_is_alive(in_flight->ring->follow, r->h.tgid, r->h.time_ns))
+		return TRACER_LEAVE;
+	memcpy(&copy, r, sizeof(copy));
+	if (copy.text_bytes > STR_TEXT_MAX)
+		copy.text_bytes = 0;
+	copy.flags |= REC_F_NO_END;
+	copy.h.size = offsetof(struct rec_request, text) + ((copy.text_bytes + 7) & ~7u);
+	in_flight->err = in_flight->fn(in_flight->context, &copy, copy.h.size);
+	return TRACER_LEAVE;
+}
+
+static int ring_in_flight(struct source *source, source_record_fn fn, void *context)
+{
+	struct in_flight in_flight = {.ring = ring_of(source), .fn = fn, .context = context};
+	const struct tracer_sweep sweep = {.verdict = request_peek, .context = &in_flight};
+	int err = tracer_requests_sweep(in_flight.ring->tracer, &sweep);
+
+	return err ? err : in_flight.err;
+}
+
+static int ring_status(struct source *source, struct source_status *out)
+{
+	struct source_ring *ring = ring_of(source);
+
+	out->processes = follow_count(ring->follow);
+	out->ring_bytes = tracer_ring_bytes(ring->tracer);
+	out->ring_used_bytes = tracer_ring_used(ring->tracer);
+	return 0;
+}
+
 static int ring_finish(struct source *source, source_record_fn fn, void *context)
 {
 	struct source_ring *ring = ring_of(source);
@@ -255,6 +299,8 @@ static const struct source_ops ring_ops = {
 	.dispatch = ring_dispatch,
 	.tick = ring_tick,
 	.finish = ring_finish,
+	.in_flight = ring_in_flight,
+	.status = ring_status,
 	.close = ring_close,
 };
 

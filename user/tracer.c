@@ -8,6 +8,7 @@
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ struct tracer {
 	int link_count;
 	bool reads_attached;
 	int cpus;
+	/* The ring's own two pages (Documentation/bpf/ringbuf.rst): positions that only grow. */
+	const uint64_t *ring_consumed, *ring_produced;
 	uint64_t sweep_races;
 	uint64_t swept;
 	/* One batch of the sweep. */
@@ -86,6 +89,24 @@ static void knobs_set(struct wsgiscope *skel, const struct config *config)
 	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);
 }
 
+static const uint64_t *ring_page(const struct tracer *tracer, int number)
+{
+	long page_bytes = sysconf(_SC_PAGESIZE);
+	void *mapped = mmap(NULL, page_bytes, PROT_READ, MAP_SHARED,
+			    bpf_map__fd(tracer->skel->maps.ring), number * page_bytes);
+
+	if (mapped != MAP_FAILED)
+		return mapped;
+	log_error("mapping the ring: %s", strerror(errno));
+	return NULL;
+}
+
+static void ring_page_free(const uint64_t *page)
+{
+	if (page)
+		munmap((void *)page, sysconf(_SC_PAGESIZE));
+}
+
 int tracer_open(const struct config *config, struct tracer **out)
 {
 	struct tracer *tracer = calloc(1, sizeof(*tracer));
@@ -111,6 +132,12 @@ int tracer_open(const struct config *config, struct tracer **out)
 		err = load_failed(err);
 		goto out;
 	}
+	tracer->ring_consumed = ring_page(tracer, 0);
+	tracer->ring_produced = ring_page(tracer, 1);
+	if (!tracer->ring_consumed || !tracer->ring_produced) {
+		err = -ENOMEM;
+		goto out;
+	}
 	*out = tracer;
 	return 0;
 out:
@@ -124,6 +151,8 @@ void tracer_close(struct tracer *tracer)
 		return;
 	while (tracer->link_count)
 		bpf_link__destroy(tracer->links[--tracer->link_count]);
+	ring_page_free(tracer->ring_consumed);
+	ring_page_free(tracer->ring_produced);
 	wsgiscope__destroy(tracer->skel);
 	free(tracer->keys);
 	free(tracer->values);
@@ -293,6 +322,18 @@ struct ring_buffer *tracer_ring_new(struct tracer *tracer,
 				    void *context)
 {
 	return ring_buffer__new(bpf_map__fd(tracer->skel->maps.ring), fn, context, NULL);
+}
+
+uint64_t tracer_ring_bytes(const struct tracer *tracer)
+{
+	return bpf_map__max_entries(tracer->skel->maps.ring);
+}
+
+uint64_t tracer_ring_used(const struct tracer *tracer)
+{
+	uint64_t read_to = __atomic_load_n(tracer->ring_consumed, __ATOMIC_ACQUIRE);
+
+	return __atomic_load_n(tracer->ring_produced, __ATOMIC_ACQUIRE) - read_to;
 }
 
 /*

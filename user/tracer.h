@@ -66,6 +66,10 @@ struct ring_buffer *tracer_ring_new(struct tracer *tracer,
 				    int (*fn)(void *context, void *record, size_t bytes),
 				    void *context);
 
+/* The ring's size, and how much of it waits to be read. */
+uint64_t tracer_ring_bytes(const struct tracer *tracer);
+uint64_t tracer_ring_used(const struct tracer *tracer);
+
 /*
  * Goes through the requests that are in the kernel's table. verdict: what becomes of one; it may
  * change the record that is taken. take: gets those taken, 0 or -errno. A request that changed
