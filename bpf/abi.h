@@ -183,6 +183,12 @@ struct rec_process {
 };
 
 #define REC_SERVER_MAX 16
+#define REC_APP_MAX    64
+
+enum rec_worker_flags {
+	REC_WORKER_MARKER = 1 << 0,	 /* it has loaded the marker */
+	REC_WORKER_APP_ADDRESS = 1 << 1, /* app is where it listens, not what it calls itself */
+};
 
 struct rec_worker {
 	struct rec_header h;
@@ -190,6 +196,10 @@ struct rec_worker {
 	__u32 python;		     /* PY_VERSION_HEX, 0: not known */
 	char server[REC_SERVER_MAX]; /* NUL-terminated name of the row in user/servers/, "" not
 					known */
+	/* Older recordings end here. */
+	__u32 flags; /* enum rec_worker_flags */
+	__u32 pad;
+	char app[REC_APP_MAX]; /* NUL-terminated, else any bytes; "" not known */
 };
 
 /* Why something was lost. Names in user/decode.c; shown by every output. */
@@ -232,6 +242,6 @@ _Static_assert(sizeof(struct rec_request) == 232 + sizeof(struct rec_states) + S
 	       "rec_request is part of the contract");
 _Static_assert(sizeof(struct rec_block) == 64, "rec_block is part of the contract");
 _Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the contract");
-_Static_assert(sizeof(struct rec_worker) == 48, "rec_worker is part of the contract");
+_Static_assert(sizeof(struct rec_worker) == 120, "rec_worker is part of the contract");
 
 #endif

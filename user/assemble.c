@@ -56,20 +56,22 @@ void assembler_free(struct assembler *assembler)
 
 void assembler_learn(struct assembler *assembler, const struct event *event)
 {
-	const char *server = NULL;
+	const struct event_worker *worker = &event->worker;
+	struct worker_names names = {0};
 
 	if (event->kind == EVENT_IS_WORKER) {
-		worker_table_set(assembler->workers, event->pid, event->worker.server);
+		names = (struct worker_names){worker->server, worker->app, worker->app_source};
+		worker_table_set(assembler->workers, event->pid, &names);
 		return;
 	}
 	/* A process that exits is not forgotten: its last requests may still come. */
 	switch (event->process.what) {
 	case PROCESS_FORKED:
-		server = worker_table_get(assembler->workers, event->pid);
-		worker_table_set(assembler->workers, event->process.other, server ? server : "");
+		names = worker_table_get(assembler->workers, event->pid);
+		worker_table_set(assembler->workers, event->process.other, &names);
 		break;
 	case PROCESS_EXECED:
-		worker_table_set(assembler->workers, event->pid, "");
+		worker_table_set(assembler->workers, event->pid, &names);
 		break;
 	default:
 		break;
@@ -356,6 +358,19 @@ static void path_fill(struct assembler *assembler, const struct event_request *f
 	out->path_group = (struct request_text){assembler->path_group, group_bytes};
 }
 
+/* Its own name, given to mark(), else what is known of the process. */
+static void names_fill(const struct assembler *assembler, const struct event *event,
+		       struct request *out)
+{
+	struct worker_names names = worker_table_get(assembler->workers, event->pid);
+
+	out->server = names.server;
+	out->app = event->request.app.text;
+	out->app_source = out->app.ptr ? APP_MARK : names.app_source;
+	if (!out->app.ptr && names.app)
+		out->app = (struct request_text){names.app, strlen(names.app)};
+}
+
 void assembler_request(struct assembler *assembler, const struct event *event, struct request *out)
 {
 	const struct event_request *from = &event->request;
@@ -364,18 +379,17 @@ void assembler_request(struct assembler *assembler, const struct event *event, s
 		.id = from->id,
 		.pid = event->pid,
 		.tid = event->tid,
-		.server = worker_table_get(assembler->workers, event->pid),
 		.mode = REQUEST_MARKER,
 		.outcome = outcome_of(from),
 		.notes = notes_of(from),
 		.method = from->method.text,
 		.route = from->route.text,
-		.app = from->app.text,
 		.traceparent = from->traceparent.text,
 		.status = status_seen(from->status, 999),
 	};
 	if (from->raised_call || from->raised_iter || from->raised_close)
 		out->exception = from->exception.text;
+	names_fill(assembler, event, out);
 	times_fill(assembler, event, out);
 	output_fill(from, out);
 	writes_fill(from, out);

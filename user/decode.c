@@ -43,6 +43,7 @@ _Static_assert(DROP_IN_FLIGHT + 1 == DROP_REASONS, "a new reason needs its name 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
 _Static_assert(DROP_REASONS + 2 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
 _Static_assert(REC_SERVER_MAX == EVENT_SERVER_BYTES, "server names fit");
+_Static_assert(REC_APP_MAX == EVENT_APP_BYTES, "application names fit");
 
 /*
  * The strings of a request: where each goes, its bound, and whether it is a PEP 3333 string (its
@@ -330,18 +331,24 @@ static int process_decode(const void *raw, size_t bytes, struct event_process *o
 
 static int worker_decode(const void *raw, size_t bytes, struct event_worker *out)
 {
-	struct rec_worker record;
+	struct rec_worker record = {.flags = REC_WORKER_MARKER};
 
-	if (bytes != sizeof(record))
+	if (bytes != sizeof(record) && bytes != offsetof(struct rec_worker, flags))
 		return -EBADMSG;
-	memcpy(&record, raw, sizeof(record));
-	if (!memchr(record.server, '\0', sizeof(record.server)))
+	memcpy(&record, raw, bytes);
+	if (!memchr(record.server, '\0', sizeof(record.server)) ||
+	    !memchr(record.app, '\0', sizeof(record.app)))
 		return -EBADMSG;
 	if (record.server[strspn(record.server, SERVER_LETTERS)])
 		return -EBADMSG;
 	out->parent = record.parent;
 	out->python = record.python;
 	memcpy(out->server, record.server, sizeof(out->server));
+	out->has_marker = record.flags & REC_WORKER_MARKER;
+	memcpy(out->app, record.app, sizeof(out->app));
+	out->app_source = !record.app[0]			  ? APP_UNKNOWN
+			  : record.flags & REC_WORKER_APP_ADDRESS ? APP_ADDRESS
+								  : APP_TITLE;
 	return 0;
 }
 

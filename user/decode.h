@@ -88,11 +88,15 @@ struct event_process {
 };
 
 #define EVENT_SERVER_BYTES 16
+#define EVENT_APP_BYTES	   64
 
 struct event_worker {
 	uint32_t parent;
 	uint32_t python;		 /* PY_VERSION_HEX, 0: not known */
 	char server[EVENT_SERVER_BYTES]; /* of A-Z a-z 0-9 _ - . only, terminated; "": not known */
+	bool has_marker;
+	enum request_app_source app_source; /* not APP_MARK: that is said by each request */
+	char app[EVENT_APP_BYTES];	    /* any bytes, terminated; "": not known */
 };
 
 #define EVENT_COUNTS_MAX 24

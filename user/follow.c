@@ -96,6 +96,8 @@ static void child_follow(struct follow *follow, const struct rec_process *record
 		parent->has_forked = true;
 		child->server = parent->server;
 		child->python_version = parent->python_version;
+		memcpy(child->app, parent->app, sizeof(child->app));
+		child->app_is_address = parent->app_is_address;
 		child->told = parent->told;
 		child->is_told = parent->is_told;
 		child->fd_hidden = parent->fd_hidden;
@@ -112,6 +114,7 @@ static void exec_note(struct followed *process, const struct rec_process *record
 	process->exec_ns = record->h.time_ns;
 	process->has_marker = false;
 	process->gc_seen = false; /* of the Python before */
+	process->app[0] = '\0';
 	inspect_schedule(process, record->h.time_ns);
 }
 
@@ -184,6 +187,9 @@ static void worker_fill(const struct followed *process, struct rec_worker *out)
 	out->h.tid = process->pid;
 	out->parent = process->parent;
 	out->python = process->python_version;
+	out->flags = (process->has_marker ? REC_WORKER_MARKER : 0) |
+		     (process->app_is_address ? REC_WORKER_APP_ADDRESS : 0);
+	memcpy(out->app, process->app, sizeof(out->app));
 	if (process->server)
 		snprintf(out->server, sizeof(out->server), "%s", process->server->name);
 }

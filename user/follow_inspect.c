@@ -11,6 +11,7 @@
 #include "attach.h"
 #include "config.h"
 #include "followed.h"
+#include "listening.h"
 #include "log.h"
 #include "marks.h"
 #include "proc.h"
@@ -164,6 +165,25 @@ static int marker_arm(struct follow *follow, const struct worker *worker)
 			     follow_is_all(follow) || !marker_is_shared(follow, worker));
 }
 
+/* What the server calls the application, else where it listens: once it does. */
+static void app_update(struct follow *follow, struct followed *process, const struct worker *worker)
+{
+	char app[REC_APP_MAX] = "";
+	bool is_address = !worker->title[0];
+
+	_Static_assert(WORKER_TITLE_BYTES <= REC_APP_MAX, "a title fits");
+	if (!is_address)
+		memcpy(app, worker->title, sizeof(worker->title));
+	else if (process->app[0] || !worker->has_marker ||
+		 listening_address(process->pid, app, sizeof(app)))
+		return;
+	if (!strcmp(app, process->app))
+		return;
+	memcpy(process->app, app, sizeof(app));
+	process->app_is_address = is_address;
+	process_unsay(follow, process);
+}
+
 /* Takes over what an inspection found; arms what is new. 0 or -errno, message printed. */
 static int followed_update(struct follow *follow, struct followed *process,
 			   const struct worker *worker)
@@ -184,7 +204,10 @@ static int followed_update(struct follow *follow, struct followed *process,
 		err = process_tell(follow, process, worker);
 	if (err)
 		return err;
+	if (process->has_marker != worker->has_marker)
+		process_unsay(follow, process);
 	process->has_marker = worker->has_marker;
+	app_update(follow, process, worker);
 	return worker->has_marker ? marker_arm(follow, worker) : 0;
 }
 
@@ -206,6 +229,8 @@ int process_follow(struct follow *follow, const struct worker *worker)
 	err = followed_update(follow, process, worker);
 	if (fresh && !process->has_marker)
 		process->inspect_ns = 1;
+	else if (fresh && !process->app[0])
+		inspect_schedule(process, clock_now_ns()); /* it may not listen yet */
 	if (err && fresh)
 		process_forget(follow, process);
 	return err == -ESRCH ? 0 : err;

@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <linux/types.h>
 #include <sys/types.h>
 
+#include "abi.h"
 #include "tracer.h"
 
 struct attach;
@@ -25,6 +27,8 @@ struct followed {
 	pid_t pid, parent;
 	const struct server *server;
 	uint32_t python_version;
+	char app[REC_APP_MAX];	    /* "": not known */
+	bool app_is_address;	    /* where it listens */
 	struct tracer_process told; /* to the kernel side, if is_told */
 	bool is_told;
 	bool fd_hidden; /* seen */

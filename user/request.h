@@ -32,6 +32,14 @@ enum request_family {
 	FAMILY_OTHER,
 };
 
+/* What says which application a request was for. */
+enum request_app_source {
+	APP_UNKNOWN,
+	APP_MARK,    /* the name given to mark() */
+	APP_TITLE,   /* the server's name for it, in its process title */
+	APP_ADDRESS, /* where the server listens */
+};
+
 /* Where the application time went. Exclusive; they add up to it. In the order of the record. */
 enum request_state {
 	REQUEST_CPU,
@@ -82,6 +90,7 @@ struct request {
 	uint32_t notes;	 /* enum request_note */
 	int64_t time_ns; /* when the application was called, CLOCK_REALTIME (UTC) */
 	struct request_text method, path, route, path_group, app, exception, traceparent;
+	enum request_app_source app_source;
 	int64_t status; /* what the application gave, REQUEST_UNSEEN: start_response not called */
 	int64_t wire_status; /* what the first write to the client said */
 	int64_t application_ns;

@@ -307,6 +307,7 @@ static int mapping_inspect(void *context, const struct proc_mapping *mapping)
 
 static int server_inspect(const struct inspection *inspection, const struct proc_stat *stat)
 {
+	struct worker *worker = inspection->worker;
 	char cmdline[CMDLINE_MAX];
 	struct server_evidence evidence = {
 		.comm = stat->comm,
@@ -319,7 +320,9 @@ static int server_inspect(const struct inspection *inspection, const struct proc
 	if (bytes < 0)
 		return bytes;
 	evidence.cmdline_bytes = (size_t)bytes;
-	inspection->worker->server = server_find(&evidence);
+	worker->server = server_find(&evidence);
+	if (worker->server && worker->server->app)
+		worker->server->app(&evidence, worker->title, sizeof(worker->title));
 	return 0;
 }
 

@@ -38,6 +38,8 @@ struct worker_marker {
 	struct elf_probe start, block, end;
 };
 
+#define WORKER_TITLE_BYTES 64
+
 struct worker {
 	pid_t pid, parent;
 	uint64_t start_ticks;
@@ -49,6 +51,7 @@ struct worker {
 	struct worker_file python_file;
 	struct elf_probe gc_start, gc_done; /* its USDT probes, offset 0: it has none */
 	const struct server *server;	    /* NULL: not known */
+	char title[WORKER_TITLE_BYTES];	    /* what the server calls the application, "": nothing */
 	bool has_marker;
 	struct worker_marker marker; /* the first one mapped */
 };

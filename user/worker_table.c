@@ -8,24 +8,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETS	   1024
-#define WAYS	   8
-#define NAMES_MAX  64 /* more servers than there are: beyond it only a lying recording goes */
-#define NAME_BYTES 16
+#define SETS	     1024
+#define WAYS	     8
+#define SERVERS_MAX  64 /* more than there are: beyond it only a lying recording goes */
+#define SERVER_BYTES 16
+#define APPS_MAX     1024 /* the first is OTHER, for all that find no room */
+#define OTHER	     0
+#define APP_BYTES    64
+
+/* Its strings lie one behind the other, each in so many bytes. */
+struct names {
+	char *text;
+	unsigned int bytes, count, max;
+};
+
+struct known {
+	uint32_t pid;		  /* 0: free */
+	unsigned short server;	  /* index into servers, SERVERS_MAX: not known */
+	unsigned short app;	  /* index into apps, APPS_MAX: not known */
+	unsigned char app_source; /* enum request_app_source */
+};
+
+struct set {
+	struct known ways[WAYS];
+	unsigned char next; /* the way to be taken next */
+};
 
 struct worker_table {
-	struct set {
-		uint32_t pids[WAYS];	   /* 0: free */
-		unsigned char names[WAYS]; /* index into names */
-		unsigned char next;	   /* the way to be taken next */
-	} sets[SETS];
-	char names[NAMES_MAX][NAME_BYTES];
-	unsigned int name_count;
+	struct set sets[SETS];
+	struct names servers, apps;
+	char server_text[SERVERS_MAX * SERVER_BYTES];
+	char app_text[APPS_MAX * APP_BYTES];
 };
 
 struct worker_table *worker_table_new(void)
 {
-	return calloc(1, sizeof(struct worker_table));
+	struct worker_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->servers = (struct names){table->server_text, SERVER_BYTES, 0, SERVERS_MAX};
+	table->apps = (struct names){table->app_text, APP_BYTES, OTHER + 1, APPS_MAX};
+	strcpy(table->app_text, "other");
+	return table;
 }
 
 void worker_table_free(struct worker_table *table)
@@ -33,56 +58,74 @@ void worker_table_free(struct worker_table *table)
 	free(table);
 }
 
-static struct set *set_of(struct worker_table *table, uint32_t pid)
+static const char *name_at(const struct names *names, unsigned int index)
 {
-	return &table->sets[pid % SETS];
+	return index < names->count ? names->text + (size_t)index * names->bytes : NULL;
 }
 
-/* The index of a name, NAMES_MAX where there is no room left for it. */
-static unsigned int name_intern(struct worker_table *table, const char *name)
+/* The index of a name; names->max: there is none, or no room for it. */
+static unsigned int name_intern(struct names *names, const char *name)
 {
-	for (unsigned int i = 0; i < table->name_count; i++) {
-		if (!strcmp(table->names[i], name))
+	if (!name || !*name || strlen(name) >= names->bytes)
+		return names->max;
+	for (unsigned int i = 0; i < names->count; i++) {
+		if (!strcmp(name_at(names, i), name))
 			return i;
 	}
-	if (table->name_count == NAMES_MAX || strlen(name) >= NAME_BYTES)
-		return NAMES_MAX;
-	strcpy(table->names[table->name_count], name);
-	return table->name_count++;
+	if (names->count == names->max)
+		return names->max;
+	strcpy(names->text + (size_t)names->count * names->bytes, name);
+	return names->count++;
 }
 
-void worker_table_set(struct worker_table *table, uint32_t pid, const char *server)
+/* The way of a process in its set, WAYS: it is not there. */
+static unsigned int way_find(const struct set *set, uint32_t pid)
 {
-	struct set *set = set_of(table, pid);
-	unsigned int name = *server ? name_intern(table, server) : NAMES_MAX;
-	unsigned int way;
+	unsigned int way = 0;
+
+	while (way < WAYS && (!pid || set->ways[way].pid != pid))
+		way++;
+	return way;
+}
+
+void worker_table_set(struct worker_table *table, uint32_t pid, const struct worker_names *names)
+{
+	struct set *set = &table->sets[pid % SETS];
+	struct known known = {
+		.pid = pid,
+		.server = (unsigned short)name_intern(&table->servers, names->server),
+		.app = (unsigned short)name_intern(&table->apps, names->app),
+		.app_source = (unsigned char)names->app_source,
+	};
+	unsigned int way = way_find(set, pid);
 
 	if (!pid)
 		return;
-	for (way = 0; way < WAYS; way++) {
-		if (set->pids[way] == pid)
-			break;
-	}
-	if (name == NAMES_MAX) {
+	if (known.app == APPS_MAX && names->app && *names->app)
+		known.app = OTHER;
+	if (known.server == SERVERS_MAX && known.app == APPS_MAX) {
 		if (way < WAYS)
-			set->pids[way] = 0;
+			set->ways[way].pid = 0;
 		return;
 	}
 	if (way == WAYS) {
 		way = set->next;
 		set->next = (set->next + 1) % WAYS;
 	}
-	set->pids[way] = pid;
-	set->names[way] = (unsigned char)name;
+	set->ways[way] = known;
 }
 
-const char *worker_table_get(const struct worker_table *table, uint32_t pid)
+struct worker_names worker_table_get(const struct worker_table *table, uint32_t pid)
 {
 	const struct set *set = &table->sets[pid % SETS];
+	unsigned int way = way_find(set, pid);
+	struct worker_names names = {0};
 
-	for (unsigned int way = 0; pid && way < WAYS; way++) {
-		if (set->pids[way] == pid)
-			return table->names[set->names[way]];
-	}
-	return NULL;
+	if (way == WAYS)
+		return names;
+	names.server = name_at(&table->servers, set->ways[way].server);
+	names.app = name_at(&table->apps, set->ways[way].app);
+	if (names.app)
+		names.app_source = set->ways[way].app_source;
+	return names;
 }

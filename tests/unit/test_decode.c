@@ -401,12 +401,37 @@ static void test_worker(void **state)
 	assert_int_equal(event.worker.parent, 3);
 	assert_int_equal(event.worker.python, 0x030b02f0);
 	assert_string_equal(event.worker.server, "mod_wsgi");
+	assert_false(event.worker.has_marker);
+	assert_int_equal(event.worker.app_source, APP_UNKNOWN);
 	memset(record.server, 'x', sizeof(record.server));
 	assert_int_equal(decode(&record, sizeof(record)), -EBADMSG);
 	memcpy(record.server, "a\"b", 4);
 	assert_int_equal(decode(&record, sizeof(record)), -EBADMSG);
 	memcpy(record.server, "a\x1b", 3);
 	assert_int_equal(decode(&record, sizeof(record)), -EBADMSG);
+}
+
+static void test_worker_app(void **state)
+{
+	struct rec_worker record = {.h = make_header(REC_WORKER, sizeof(record)),
+				    .flags = REC_WORKER_MARKER,
+				    .app = "any\n\xff"};
+
+	assert_int_equal(decode(&record, sizeof(record)), 0);
+	assert_true(event.worker.has_marker);
+	assert_string_equal(event.worker.app, "any\n\xff");
+	assert_int_equal(event.worker.app_source, APP_TITLE);
+	record.flags |= REC_WORKER_APP_ADDRESS;
+	assert_int_equal(decode(&record, sizeof(record)), 0);
+	assert_int_equal(event.worker.app_source, APP_ADDRESS);
+	memset(record.app, 'x', sizeof(record.app));
+	assert_int_equal(decode(&record, sizeof(record)), -EBADMSG);
+	/* As it was before there were applications. */
+	record.h.size = offsetof(struct rec_worker, flags);
+	assert_int_equal(decode(&record, record.h.size), 0);
+	assert_true(event.worker.has_marker);
+	assert_string_equal(event.worker.app, "");
+	assert_int_equal(event.worker.app_source, APP_UNKNOWN);
 }
 
 /* Every event and every reason has a name of its own. */
@@ -455,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_block),
 		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_worker),
+		cmocka_unit_test(test_worker_app),
 		cmocka_unit_test(test_counters),
 	};
 

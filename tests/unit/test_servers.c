@@ -180,7 +180,6 @@ static void test_flags(void **state)
 		{"python3|-m|cheroot", NULL, LATE},
 		{"python3|-m|flask|run", NULL, 0},
 		{"python3|-m|wsgiref.simple_server", NULL, 0},
-		{"python3|app.py", NULL, LATE | HIDDEN}, /* not known: all are assumed */
 	};
 	char text[256];
 
@@ -189,8 +188,50 @@ static void test_flags(void **state)
 			.comm = "", .cmdline = rows[i].cmdline, .mapped = rows[i].mapped};
 		struct server_evidence evidence = evidence_make(&process, text, sizeof(text));
 
-		assert_int_equal(server_flags(server_find(&evidence)), rows[i].flags);
+		assert_int_equal(server_find(&evidence)->flags, rows[i].flags);
 	}
+}
+
+static void test_apps(void **state)
+{
+	static const struct {
+		const char *cmdline, *mapped, *app; /* NULL: none */
+	} rows[] = {
+		{"gunicorn: worker [shop]", NULL, "shop"},
+		{"gunicorn: master [shop:make_app()[0]]", NULL, "shop:make_app()[0]"},
+		{"gunicorn: worker []", NULL, NULL},
+		{"gunicorn: worker [shop", NULL, NULL},
+		{"python3|-m|gunicorn|[shop]", NULL, NULL},
+		{"(wsgi:shop)|-k", "mod_wsgi.so", "shop"},
+		{"(wsgi:shop", "mod_wsgi.so", NULL},
+		{"apache2|(wsgi:shop)", "mod_wsgi.so", NULL},
+	};
+	char text[256], app[32];
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct process process = {
+			.comm = "", .cmdline = rows[i].cmdline, .mapped = rows[i].mapped};
+		struct server_evidence evidence = evidence_make(&process, text, sizeof(text));
+		const struct server *server = server_find(&evidence);
+
+		assert_non_null(server);
+		assert_int_equal(server->app(&evidence, app, sizeof(app)), rows[i].app != NULL);
+		if (rows[i].app)
+			assert_string_equal(app, rows[i].app);
+	}
+}
+
+/* Too long for its place: none, rather than a part that another may have too. */
+static void test_long_app(void **state)
+{
+	struct process process = {.comm = "", .cmdline = "gunicorn: worker [12345678]"};
+	char text[256], app[9];
+	struct server_evidence evidence = evidence_make(&process, text, sizeof(text));
+	const struct server *server = server_find(&evidence);
+
+	assert_true(server->app(&evidence, app, 9));
+	assert_string_equal(app, "12345678");
+	assert_false(server->app(&evidence, app, 8));
 }
 
 /* The name has to fit into the record with its NUL. */
@@ -212,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recognised), cmocka_unit_test(test_cut_cmdline),
 		cmocka_unit_test(test_program),	   cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_apps),	   cmocka_unit_test(test_long_app),
 		cmocka_unit_test(test_names_fit),
 	};
 

@@ -126,3 +126,14 @@ bool cmdline_has_arg(const struct server_evidence *evidence, const char *arg)
 			return true;
 	return false;
 }
+
+bool cmdline_text_copy(const char *begin, const char *end, char *out, size_t size)
+{
+	size_t bytes = (size_t)(end - begin);
+
+	if (!bytes || bytes >= size)
+		return false;
+	memcpy(out, begin, bytes);
+	out[bytes] = '\0';
+	return true;
+}

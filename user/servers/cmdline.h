@@ -26,4 +26,7 @@ bool cmdline_program_is(const struct server_evidence *evidence, const char *name
 /* One of the arguments after the program is exactly this. */
 bool cmdline_has_arg(const struct server_evidence *evidence, const char *arg);
 
+/* Copies what lies between two places of it, terminated. False: empty, or too long. */
+bool cmdline_text_copy(const char *begin, const char *end, char *out, size_t size);
+
 #endif

@@ -18,8 +18,20 @@ static bool gunicorn_match(const struct server_evidence *evidence)
 	return cmdline_program_is(evidence, "gunicorn");
 }
 
+/* "gunicorn: worker [app]", "gunicorn: master [app]"; only where setproctitle is installed. */
+static bool gunicorn_app(const struct server_evidence *evidence, char *out, size_t size)
+{
+	const char *begin = strchr(evidence->cmdline, '['), *end;
+
+	if (strncmp(evidence->cmdline, "gunicorn: ", 10) != 0 || !begin)
+		return false;
+	end = strrchr(++begin, ']');
+	return end && cmdline_text_copy(begin, end, out, size);
+}
+
 const struct server server_gunicorn = {
 	.name = "gunicorn",
 	.flags = 0,
 	.match = gunicorn_match,
+	.app = gunicorn_app,
 };

@@ -17,7 +17,7 @@ struct server_evidence {
 	const void *maps_context;
 };
 
-/* How a server writes, for the attribution in bpf/write.bpf.c (facts: doc/servers.md). */
+/* How a server writes, for the attribution in bpf/write.bpf.c. */
 enum server_flags {
 	/* Writes to the client may come after close() or from another thread: keep the record
 	 * draining. Assumed of a server that is not known. */
@@ -31,11 +31,11 @@ struct server {
 	const char *name;   /* as in the JSON record; shorter than REC_SERVER_MAX */
 	unsigned int flags; /* enum server_flags */
 	bool (*match)(const struct server_evidence *evidence);
+	/* What its process title calls the application; false: nothing. NULL: never does. */
+	bool (*app)(const struct server_evidence *evidence, char *out, size_t size);
 };
 
 /* The first row that matches, or NULL. */
 const struct server *server_find(const struct server_evidence *evidence);
-/* Flags to assume: the row's, or all of them for NULL. */
-unsigned int server_flags(const struct server *server);
 
 #endif

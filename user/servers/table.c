@@ -23,9 +23,3 @@ const struct server *server_find(const struct server_evidence *evidence)
 			return servers[i];
 	return NULL;
 }
-
-unsigned int server_flags(const struct server *server)
-{
-	/* Unknown: keep draining, and look for the connection both ways. Slower, never wrong. */
-	return server ? server->flags : SERVER_WRITES_LATE | SERVER_FD_HIDDEN;
-}

@@ -137,7 +137,9 @@ static int json_request(void *state, const struct request *request)
 	put_text(out, "path", request->path);
 	put_text(out, "route", request->route);
 	put_text(out, "path_group", request->path_group);
-	put_text(out, "app", request->app);
+	/* The name given to mark(); what the server is called or where it listens is not that. */
+	put_text(out, "app",
+		 request->app_source == APP_MARK ? request->app : (struct request_text){0});
 	put_count(out, "status", request->status);
 	put_count(out, "wire_status", request->wire_status);
 	put_word(out, "outcome", outcome_name(request->outcome));
