@@ -56,10 +56,15 @@ int follow_open(const struct config *config, struct tracer *tracer, struct attac
 
 void follow_close(struct follow *follow)
 {
+	struct followed *process;
+	size_t at = 0;
+
 	if (!follow)
 		return;
 	watch_close(follow->watch);
-	followed_free(&follow->table);
+	while ((process = pid_table_next(&follow->table, &at)))
+		free(process);
+	pid_table_free(&follow->table);
 	free(follow);
 }
 
@@ -83,14 +88,13 @@ void follow_watch(struct follow *follow)
 
 static void child_follow(struct follow *follow, const struct rec_process *record)
 {
-	struct followed *parent = followed_find(&follow->table, record->h.tgid);
-	struct followed *child = followed_find(&follow->table, record->other);
+	struct followed *parent = pid_table_find(&follow->table, record->h.tgid);
+	struct followed *child = pid_table_find(&follow->table, record->other);
 
 	if (!child)
-		child = followed_add(&follow->table, record->other, record->h.tgid);
+		child = process_add(follow, record->other, record->h.tgid);
 	if (!child)
 		return;
-	process_unsay(follow, child);
 	inspect_schedule(child, record->h.time_ns);
 	if (parent) {
 		parent->has_forked = true;
@@ -120,7 +124,7 @@ static void exec_note(struct followed *process, const struct rec_process *record
 
 void follow_event(struct follow *follow, const struct rec_process *record)
 {
-	struct followed *process = followed_find(&follow->table, record->h.tgid);
+	struct followed *process = pid_table_find(&follow->table, record->h.tgid);
 
 	switch (record->what) {
 	case REC_PROCESS_FORK:
@@ -136,7 +140,7 @@ void follow_event(struct follow *follow, const struct rec_process *record)
 		break;
 	case REC_PROCESS_NEW:
 		if (!process)
-			followed_add(&follow->table, record->h.tgid, 0);
+			process_add(follow, record->h.tgid, 0);
 		process_meet(follow, record->h.tgid);
 		break;
 	case REC_PROCESS_FD_HIDDEN:
@@ -158,7 +162,7 @@ void follow_tick(struct follow *follow, uint64_t now_ns)
 		follow->scan_ns = now_ns;
 		follow_scan(follow);
 	}
-	while ((process = followed_next(&follow->table, &at)))
+	while ((process = pid_table_next(&follow->table, &at)))
 		if (process->inspect_ns && process->inspect_ns <= now_ns)
 			inspect_due(follow, process, now_ns);
 }
@@ -170,7 +174,7 @@ void follow_narrow(struct follow *follow, uint64_t now_ns)
 
 	if (follow_is_all(follow) || follow->narrowed_ns)
 		return;
-	while ((process = followed_next(&follow->table, &at)))
+	while ((process = pid_table_next(&follow->table, &at)))
 		attach_process(follow->attach, process->pid);
 	follow->narrowed_ns = now_ns;
 	if (!attach_narrow(follow->attach))
@@ -201,7 +205,7 @@ bool follow_announce(struct follow *follow, struct rec_worker *out)
 
 	if (!follow->unsaid)
 		return false;
-	while ((process = followed_next(&follow->table, &at))) {
+	while ((process = pid_table_next(&follow->table, &at))) {
 		if (process->said)
 			continue;
 		process->said = true;
@@ -215,7 +219,7 @@ bool follow_announce(struct follow *follow, struct rec_worker *out)
 
 bool follow_is_alive(const struct follow *follow, pid_t pid, uint64_t start_ns)
 {
-	const struct followed *process = followed_find(&follow->table, pid);
+	const struct followed *process = pid_table_find(&follow->table, pid);
 
 	return process && process->exec_ns < start_ns;
 }
@@ -225,7 +229,7 @@ size_t follow_count(const struct follow *follow)
 	const struct followed *process;
 	size_t at = 0, marked = 0;
 
-	while ((process = followed_next(&follow->table, &at)))
+	while ((process = pid_table_next(&follow->table, &at)))
 		marked += process->has_marker;
 	return marked;
 }
@@ -241,7 +245,7 @@ void follow_say(const struct follow *follow)
 			 marked ? "" : ", waiting for one");
 		return;
 	}
-	root = followed_find(&follow->table, pids->list[0]);
+	root = pid_table_find(&follow->table, pids->list[0]);
 	if (pids->count > 1)
 		log_info("attached to %d processes given and their children: %zu, %zu with the "
 			 "marker",

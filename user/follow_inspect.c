@@ -50,6 +50,20 @@ void process_unsay(struct follow *follow, struct followed *process)
 	follow->unsaid++;
 }
 
+struct followed *process_add(struct follow *follow, pid_t pid, pid_t parent)
+{
+	struct followed *process = calloc(1, sizeof(*process));
+
+	if (!process || pid_table_add(&follow->table, pid, process)) {
+		free(process);
+		return NULL;
+	}
+	process->pid = pid;
+	process->parent = parent;
+	process_unsay(follow, process);
+	return process;
+}
+
 void inspect_schedule(struct followed *process, uint64_t now_ns)
 {
 	process->step = 0;
@@ -134,7 +148,7 @@ static bool is_ours(const struct follow *follow, pid_t pid)
 	for (int i = 0; i < follow->tree_count; i++)
 		if (follow->tree[i] == pid)
 			return true;
-	return followed_find(&follow->table, pid);
+	return pid_table_find(&follow->table, pid);
 }
 
 /* Whether a process that is not followed maps the marker file of one that is. */
@@ -213,18 +227,16 @@ static int followed_update(struct follow *follow, struct followed *process,
 
 int process_follow(struct follow *follow, const struct worker *worker)
 {
-	struct followed *process = followed_find(&follow->table, worker->pid);
+	struct followed *process = pid_table_find(&follow->table, worker->pid);
 	bool fresh = !process;
 	int err;
 
 	if (fresh)
-		process = followed_add(&follow->table, worker->pid, worker->parent);
+		process = process_add(follow, worker->pid, worker->parent);
 	if (!process)
 		return -ENOMEM;
-	if (fresh) {
-		process_unsay(follow, process);
+	if (fresh)
 		process->step = INSPECT_STEPS;
-	}
 	/* The kernel side begins to follow its forks before its tree is read. */
 	err = followed_update(follow, process, worker);
 	if (fresh && !process->has_marker)
@@ -243,7 +255,7 @@ void process_meet(struct follow *follow, pid_t pid)
 
 	if (worker_inspect(pid, &worker) || !worker.has_marker || process_follow(follow, &worker))
 		return;
-	process = followed_find(&follow->table, pid);
+	process = pid_table_find(&follow->table, pid);
 	if (process)
 		inspect_schedule(process, clock_now_ns());
 }
@@ -270,5 +282,5 @@ void process_forget(struct follow *follow, struct followed *process)
 void process_gone(struct follow *follow, struct followed *process)
 {
 	attach_forget(follow->attach, process->pid, process->has_forked);
-	followed_remove(&follow->table, process);
+	free(pid_table_remove(&follow->table, process->pid));
 }

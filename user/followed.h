@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "abi.h"
+#include "pid_table.h"
 #include "tracer.h"
 
 struct attach;
@@ -42,13 +43,6 @@ struct followed {
 	unsigned int step;
 };
 
-/* Open addressing; each entry is its own allocation, so that pointers to it stay right. */
-struct followed_table {
-	struct followed **slots;
-	size_t room; /* a power of two, or 0 */
-	size_t count;
-};
-
 struct follow {
 	struct tracer *tracer;
 	struct attach *attach;
@@ -58,20 +52,11 @@ struct follow {
 	uint64_t narrowed_ns;
 	pid_t *tree; /* of all -p, while it is gone through */
 	int tree_count;
-	struct followed_table table;
-	size_t unsaid;	  /* at most so many are not announced */
-	bool rescan;	  /* mappings were lost */
-	uint64_t scan_ns; /* when /proc was gone through last */
+	struct pid_table table; /* of struct followed, which it owns */
+	size_t unsaid;		/* at most so many are not announced */
+	bool rescan;		/* mappings were lost */
+	uint64_t scan_ns;	/* when /proc was gone through last */
 };
-
-struct followed *followed_find(const struct followed_table *table, pid_t pid);
-/* NULL: no memory. The pid must not be there yet. */
-struct followed *followed_add(struct followed_table *table, pid_t pid, pid_t parent);
-void followed_remove(struct followed_table *table, struct followed *process);
-/* One after the other: *at begins as 0. NULL: no more. A removal may leave some out of the round.
- */
-struct followed *followed_next(const struct followed_table *table, size_t *at);
-void followed_free(struct followed_table *table);
 
 /* Without -p: every process with the marker counts. */
 bool follow_is_all(const struct follow *follow);
@@ -94,6 +79,8 @@ void process_meet(struct follow *follow, pid_t pid);
 void process_forget(struct follow *follow, struct followed *process);
 /* It has ended. */
 void process_gone(struct follow *follow, struct followed *process);
+/* Adds one of which nothing is known yet. The pid must not be there. NULL: no memory. */
+struct followed *process_add(struct follow *follow, pid_t pid, pid_t parent);
 /* Something new is known of it: announces it again. */
 void process_unsay(struct follow *follow, struct followed *process);
 
