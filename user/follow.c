@@ -16,6 +16,7 @@
 #include "follow.h"
 #include "followed.h"
 #include "log.h"
+#include "proc.h"
 #include "servers/server.h"
 #include "watch.h"
 #include "worker.h"
@@ -151,13 +152,34 @@ void follow_event(struct follow *follow, const struct rec_process *record)
 	}
 }
 
+/* What the ring had no room for: processes that ended, and without -p those that came. */
+void follow_resync(struct follow *follow, source_record_fn fn, void *context)
+{
+	struct followed *process;
+	struct proc_stat stat;
+	size_t at = 0;
+
+	while ((process = pid_table_next(&follow->table, &at))) {
+		struct rec_process gone = {
+			.h = {sizeof(gone), REC_PROCESS, REC_VERSION, process->pid, process->pid},
+			.what = REC_PROCESS_EXIT,
+		};
+
+		if (proc_stat_read(process->pid, &stat) != -ESRCH)
+			continue;
+		process_forget(follow, process);
+		fn(context, &gone, sizeof(gone));
+	}
+	follow->rescan |= follow_is_all(follow);
+}
+
 void follow_tick(struct follow *follow, uint64_t now_ns)
 {
 	struct followed *process;
 	size_t at = 0;
 
 	if (follow->rescan && now_ns - follow->scan_ns > SCAN_EVERY_NS) {
-		log_debug("mappings were lost: looking at all processes");
+		log_debug("events were lost: looking at all processes");
 		follow->rescan = false;
 		follow->scan_ns = now_ns;
 		follow_scan(follow);

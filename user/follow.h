@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "source.h"
+
 struct attach;
 struct config;
 struct follow;
@@ -35,6 +37,10 @@ void follow_watch(struct follow *follow);
 
 /* What the kernel said of a process. */
 void follow_event(struct follow *follow, const struct rec_process *record);
+
+/* Records were lost. Finds out what they may have said, and hands out the ends that were missed as
+ * the records that were lost. */
+void follow_resync(struct follow *follow, source_record_fn fn, void *context);
 
 /* Looks again at the processes for which it is time. now_ns: CLOCK_MONOTONIC. */
 void follow_tick(struct follow *follow, uint64_t now_ns);

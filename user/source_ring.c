@@ -47,6 +47,7 @@ struct source_ring {
 	int epoll_fd; /* of the ring and the watch */
 	char group[32];
 	uint64_t counters_ns;
+	uint64_t ring_full; /* records lost, at the last count */
 	/* Of the call that is under way. */
 	source_record_fn fn;
 	void *context;
@@ -174,6 +175,10 @@ static int counters(struct source_ring *ring)
 	c.h.tid = getpid();
 	c.h.time_ns = now_monotonic();
 	c.drops[DROP_IN_FLIGHT] = ring->in_flight;
+	if (c.drops[DROP_RING_FULL] != ring->ring_full && !ring->ending) {
+		ring->ring_full = c.drops[DROP_RING_FULL];
+		follow_resync(ring->follow, ring->fn, ring->context);
+	}
 	return ring->fn(ring->context, &c, sizeof(c));
 }
 

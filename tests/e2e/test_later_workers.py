@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Without -p: workers that start after the tracer, with markers that nobody had before, in other
+mount and PID namespaces, on overlays. Other tests' workers may be traced too; only our own requests
+are looked at. What is asked of a server before its marker is armed is not seen, so each test waits
+for that, as nobody else would have to whose server is already running."""
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import marks
+import procs
+import servers
+from test_workers import ask, ask_until_new, check_all_recorded, fresh
+from tracer import Tracer
+
+PYTHON_FILE = os.path.realpath(servers.PYTHON)
+# Everybody's uids are in the paths; only what asks so is shown.
+OURS = ["--path", "/pid/*"]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """copy(name): a directory with a marker of its own (another file, another inode)."""
+    tmp_path.chmod(0o755)
+    for directory in tmp_path.parents:
+        if directory.stat().st_uid == os.getuid() and str(directory).startswith("/tmp/pytest"):
+            directory.chmod(0o755)
+
+    def make(name):
+        return shutil.copytree(servers.marker_path(), tmp_path / name)
+    return make
+
+
+def path_of(*directories):
+    return {"PYTHONPATH": ":".join([servers.HERE, servers.APPS, *map(str, directories)])}
+
+
+def armed(server):
+    return procs.until(lambda: server.workers() and all(map(marks.raised, server.workers())), 5)
+
+
+@pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread", "uwsgi", "waitress",
+                                  "mod_wsgi-daemon"])
+def test_another_marker(wsgiscope, copy, kind):
+    """A file that no process had loaded when the tracer began."""
+    with Tracer(*OURS) as tracer, fresh(kind, environ=path_of(copy("marker"))) as server:
+        assert armed(server), "not armed"
+        check_all_recorded(tracer, ask(server, 8))
+
+
+def test_many_markers(wsgiscope, copy):
+    """One virtual environment each, all at once; then the first one's server starts again."""
+    directories = [copy("marker-%d" % number) for number in range(4)]
+    with Tracer(*OURS) as tracer:
+        for _ in range(2):
+            several = [fresh("waitress", environ=path_of(each)) for each in directories]
+            try:
+                for server in several:
+                    server.start()
+                for server in several:
+                    assert armed(server)
+                    check_all_recorded(tracer, ask(server, 4))
+            finally:
+                for server in several:
+                    if server.process:
+                        server.stop()
+
+
+def test_upgrade(wsgiscope, copy):
+    """The marker is replaced under running workers; those that come load the new file, while the
+    old ones go on with the deleted one."""
+    directory = copy("marker")
+    with Tracer(*OURS) as tracer, fresh(environ=path_of(directory)) as server:
+        assert armed(server)
+        old = server.workers()
+        new = copy("new")
+        for name in os.listdir(new / "wsgiscope"):
+            if name.endswith(".so"):
+                os.replace(new / "wsgiscope" / name, directory / "wsgiscope" / name)
+        check_all_recorded(tracer, ask(server, 4))
+        os.kill(server.pid, signal.SIGTTIN)
+        assert procs.until(lambda: len(server.workers()) == 3, 10)
+        assert armed(server)
+        check_all_recorded(tracer, ask_until_new(server, old))
+        check_all_recorded(tracer, ask(server, 4))
+        os.kill(server.pid, signal.SIGHUP)
+        assert not procs.wait_gone(old, 15)
+        assert procs.until(lambda: len(server.workers()) == 2, 10)
+        assert armed(server)
+        check_all_recorded(tracer, ask(server, 8))
+
+
+class Container(servers.Server):
+    """A server in mount and PID namespaces of its own, where `mounts` ([(what, where)]) hide what
+    is there on the host. pid() of its application is not the host's."""
+
+    def __init__(self, kind, mounts, **kwargs):
+        super().__init__(kind, **kwargs)
+        binds = "".join("mount --bind '%s' '%s' && " % pair for pair in mounts)
+        inner = self.kind.command
+        self.kind = self.kind._replace(command=lambda server: [
+            "/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+            "/bin/sh", "-c", binds + 'exec "$@"', "sh", *inner(server)])
+
+    def workers(self):
+        found = [pid for pid in procs.tree(self.pid) if procs.maps(pid, "_marker")]
+        self.tree.update(procs.tree(self.pid))
+        if self.kind.workers > 1:
+            found = [pid for pid in found if procs.parent(pid) in procs.tree(self.pid)]
+        return sorted(found)
+
+    def stop(self):
+        """The first process of a PID namespace takes no signal that it does not handle."""
+        first = [pid for pid in procs.tree(self.pid) if procs.parent(pid) == self.pid]
+        for pid in first:
+            os.kill(pid, signal.SIGTERM)
+        procs.wait_gone(first, 5)
+        return super().stop()
+
+
+def check_host_pids(tracer, server, answered):
+    """Every request is there, with the PID that the host knows the worker by."""
+    records = tracer.wait(answered)
+    assert records.keys() == answered.keys(), tracer.losses()
+    assert {record["pid"] for record in records.values()} <= set(server.workers())
+    assert not {record["pid"] for record in records.values()} & set(answered.values())
+
+
+@pytest.mark.parametrize("kind", ["gunicorn-gthread", "waitress"])
+@pytest.mark.parametrize("first", ["tracer", "server"])
+def test_containers(wsgiscope, copy, tmp_path, kind, first):
+    """Its own copies of Python and of the marker, at the paths that the host has its own at."""
+    python = shutil.copy(PYTHON_FILE, tmp_path / "python")
+    mounts = [(copy("inside"), servers.marker_path()), (python, PYTHON_FILE)]
+
+    def both():
+        return fresh(kind), Container(kind, mounts)
+
+    if first == "tracer":
+        with Tracer(*OURS) as tracer:
+            check_containers(tracer, *both())
+        return
+    host, container = both()
+    with host, container, Tracer(*OURS) as tracer:
+        check_containers_run(tracer, host, container)
+
+
+def check_containers(tracer, host, container):
+    with host, container:
+        check_containers_run(tracer, host, container)
+
+
+def check_containers_run(tracer, host, container):
+    for server in host, container:
+        assert armed(server)
+    check_all_recorded(tracer, ask(host, 8))
+    check_host_pids(tracer, container, ask(container, 8))
+
+
+def overlay(tmp_path, name, lower):
+    """An overlay mount over `lower`; unmounted by the caller."""
+    parts = {part: tmp_path / ("%s-%s" % (name, part)) for part in ("upper", "work", "merged")}
+    for path in parts.values():
+        path.mkdir()
+    options = "lowerdir=%s,upperdir=%s,workdir=%s" % (lower, parts["upper"], parts["work"])
+    mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options,
+                              str(parts["merged"])], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip("overlayfs cannot be mounted here: %s" % mounted.stderr.strip())
+    return parts["merged"]
+
+
+def test_two_containers_of_one_image(wsgiscope, copy, tmp_path):
+    """Overlays share the file below them, under two names: each request is still one."""
+    lower = copy("image")
+    merged = []
+    try:
+        for name in "one", "two":
+            merged.append(overlay(tmp_path, name, lower))
+        with Tracer(*OURS) as tracer, \
+                fresh("gunicorn-sync", environ=path_of(merged[0])) as one, \
+                fresh("waitress", environ=path_of(merged[1])) as two:
+            for server in one, two:
+                assert armed(server)
+            answered = ask(one, 8) | ask(two, 8)
+            check_all_recorded(tracer, answered)
+            assert tracer.stop() == 0
+            uids = [record["path"].rsplit("/", 1)[-1] for record in tracer.records()]
+            assert sorted(uid for uid in uids if uid in answered) == sorted(answered)
+            assert not tracer.left_behind()
+    finally:
+        for path in merged:
+            subprocess.run(["umount", str(path)], check=True)
+
+
+def test_recycled_workers(wsgiscope, copy):
+    """max_requests: worker after worker; only the first one's marker had to be armed."""
+    with Tracer(*OURS) as tracer, \
+            fresh(options=["--max-requests", "3"], environ=path_of(copy("marker"))) as server:
+        assert armed(server)
+        answered = {}
+        for _ in range(6):
+            answered.update(ask(server, 4))
+        assert len(set(answered.values())) > 4
+        check_all_recorded(tracer, answered)
+
+
+@pytest.mark.parametrize("kind, options", [("gunicorn-sync", []), ("gunicorn-sync", ["--preload"]),
+                                           ("uwsgi", []), ("uwsgi", ["--lazy-apps"])],
+                         ids=["gunicorn", "gunicorn-preload", "uwsgi", "uwsgi-lazy"])
+def test_reload(wsgiscope, copy, kind, options):
+    with Tracer(*OURS) as tracer, \
+            fresh(kind, options=options, environ=path_of(copy("marker"))) as server:
+        assert armed(server)
+        check_all_recorded(tracer, ask(server, 4))
+        old = server.workers()
+        os.kill(server.pid, signal.SIGHUP)
+        assert not procs.wait_gone(old, 15)
+        assert procs.until(lambda: len(server.workers()) == 2, 10)
+        assert armed(server)
+        check_all_recorded(tracer, ask(server, 8))
+
+
+def test_several_pids(wsgiscope):
+    """-p again: the union; a third server is none of it."""
+    with fresh() as one, fresh("waitress") as two, fresh("wsgiref") as other, \
+            Tracer("-p", one.pid, "-p", two.pid) as tracer:
+        answered = ask(one, 4) | ask(two, 4)
+        ask(other, 4)
+        check_all_recorded(tracer, answered)
+        assert tracer.stop() == 0
+        assert {record["pid"] for record in tracer.records()} == set(answered.values())
