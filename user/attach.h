@@ -31,8 +31,11 @@ void attach_disarm(struct attach *attach);
 /* Disarms and frees. NULL is fine. */
 void attach_free(struct attach *attach);
 
-/* Arms the worker's marker file: for every process that maps it, or for the processes armed so far.
- * Once is enough for each file. 0 or -errno, message printed. */
+/*
+ * Arms the worker's marker file: for every process that maps it, or for the processes armed so far.
+ * Once is enough for each file, which may have several names. The slot that it is in; -EAGAIN: the
+ * worker is just loading it, ask again; -errno, message printed.
+ */
 int attach_marker(struct attach *attach, const struct worker *worker, bool whole);
 
 /* The collector's marks of its Python, always by process: other programs run on the same file.
@@ -55,5 +58,9 @@ int attach_narrow(struct attach *attach);
 
 /* The process has ended: gives its descriptors back, but for those that its children live on. */
 void attach_forget(struct attach *attach, pid_t pid, bool has_forked);
+
+/* Takes out what nobody was found to use twice in a row: it would keep file systems busy that are
+ * to be unmounted. is_used: whether a worker's marker is in this slot. */
+void attach_tidy(struct attach *attach, bool (*is_used)(void *context, int slot), void *context);
 
 #endif

@@ -21,7 +21,8 @@
 #include "watch.h"
 #include "worker.h"
 
-#define SCAN_EVERY_NS UINT64_C(1000000000) /* at most, where mappings are lost */
+#define SCAN_EVERY_NS UINT64_C(1000000000) /* at most, where events are lost */
+#define TIDY_EVERY_NS UINT64_C(5000000000)
 
 /* Without -p only: who traces one server must not have the others pay, not even a little. */
 static void watch_start(struct follow *follow)
@@ -108,6 +109,7 @@ static void child_follow(struct follow *follow, const struct rec_process *record
 		child->fd_hidden = parent->fd_hidden;
 		child->gc_seen = parent->gc_seen;
 		child->has_marker = parent->has_marker;
+		child->marker_slot = parent->marker_slot;
 	}
 	/* Only a process's main thread hands its perf events on, and only once it has them. */
 	attach_child(follow->attach, record->h.tgid, child->pid,
@@ -118,6 +120,7 @@ static void exec_note(struct followed *process, const struct rec_process *record
 {
 	process->exec_ns = record->h.time_ns;
 	process->has_marker = false;
+	process->marker_slot = -ENOENT;
 	process->gc_seen = false; /* of the Python before */
 	process->app[0] = '\0';
 	inspect_schedule(process, record->h.time_ns);
@@ -173,6 +176,18 @@ void follow_resync(struct follow *follow, source_record_fn fn, void *context)
 	follow->rescan |= follow_is_all(follow);
 }
 
+static bool slot_is_used(void *context, int slot)
+{
+	const struct follow *follow = context;
+	const struct followed *process;
+	size_t at = 0;
+
+	while ((process = pid_table_next(&follow->table, &at)))
+		if (process->marker_slot == slot)
+			return true;
+	return false;
+}
+
 void follow_tick(struct follow *follow, uint64_t now_ns)
 {
 	struct followed *process;
@@ -183,6 +198,10 @@ void follow_tick(struct follow *follow, uint64_t now_ns)
 		follow->rescan = false;
 		follow->scan_ns = now_ns;
 		follow_scan(follow);
+	}
+	if (follow_is_all(follow) && now_ns - follow->tidy_ns > TIDY_EVERY_NS) {
+		follow->tidy_ns = now_ns;
+		attach_tidy(follow->attach, slot_is_used, follow);
 	}
 	while ((process = pid_table_next(&follow->table, &at)))
 		if (process->inspect_ns && process->inspect_ns <= now_ns)

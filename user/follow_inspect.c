@@ -60,6 +60,7 @@ struct followed *process_add(struct follow *follow, pid_t pid, pid_t parent)
 	}
 	process->pid = pid;
 	process->parent = parent;
+	process->marker_slot = -ENOENT;
 	process_unsay(follow, process);
 	return process;
 }
@@ -167,16 +168,22 @@ static bool marker_is_shared(const struct follow *follow, const struct worker *o
 	return shared;
 }
 
-static int marker_arm(struct follow *follow, const struct worker *worker)
+static int marker_arm(struct follow *follow, struct followed *process, const struct worker *worker)
 {
+	int slot;
+
 	if (worker->marker.version != WSGISCOPE_MARKS_VERSION) {
 		log_warn("process %d has a marker of version %u, this program understands %u: "
 			 "install the matching package there",
 			 worker->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION);
 		return -EPROTO;
 	}
-	return attach_marker(follow->attach, worker,
+	slot = attach_marker(follow->attach, worker,
 			     follow_is_all(follow) || !marker_is_shared(follow, worker));
+	if (slot < 0 && slot != -EAGAIN)
+		return slot;
+	process->marker_slot = slot;
+	return 0;
 }
 
 /* What the server calls the application, else where it listens: once it does. */
@@ -222,7 +229,7 @@ static int followed_update(struct follow *follow, struct followed *process,
 		process_unsay(follow, process);
 	process->has_marker = worker->has_marker;
 	app_update(follow, process, worker);
-	return worker->has_marker ? marker_arm(follow, worker) : 0;
+	return worker->has_marker ? marker_arm(follow, process, worker) : 0;
 }
 
 int process_follow(struct follow *follow, const struct worker *worker)
@@ -241,8 +248,8 @@ int process_follow(struct follow *follow, const struct worker *worker)
 	err = followed_update(follow, process, worker);
 	if (fresh && !process->has_marker)
 		process->inspect_ns = 1;
-	else if (fresh && !process->app[0])
-		inspect_schedule(process, clock_now_ns()); /* it may not listen yet */
+	else if (fresh && (!process->app[0] || process->marker_slot < 0))
+		inspect_schedule(process, clock_now_ns()); /* it is still beginning */
 	if (err && fresh)
 		process_forget(follow, process);
 	return err == -ESRCH ? 0 : err;

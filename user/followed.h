@@ -35,6 +35,7 @@ struct followed {
 	bool fd_hidden; /* seen */
 	bool gc_seen;
 	bool has_marker;
+	int marker_slot; /* of attach_marker(), below 0: not armed yet */
 	bool has_forked;
 	bool said;	   /* announced as it is now */
 	uint64_t since_ns; /* began or last execed; 0: before us */
@@ -54,8 +55,9 @@ struct follow {
 	int tree_count;
 	struct pid_table table; /* of struct followed, which it owns */
 	size_t unsaid;		/* at most so many are not announced */
-	bool rescan;		/* mappings were lost */
+	bool rescan;		/* mappings or records were lost */
 	uint64_t scan_ns;	/* when /proc was gone through last */
+	uint64_t tidy_ns;	/* when what nobody uses was looked for last */
 };
 
 /* Without -p: every process with the marker counts. */

@@ -145,6 +145,7 @@ static bool mapping_parse(const char *line, struct proc_mapping *out)
 	while (*end == ' ')
 		end++;
 	out->path = end;
+	out->writable = rights[1] == 'w';
 	out->executable = rights[2] == 'x';
 	out->device = makedev((unsigned int)major_number, (unsigned int)minor_number);
 	return true;

@@ -22,7 +22,7 @@ struct proc_mapping {
 	uint64_t start, end, offset;
 	dev_t device;
 	uint64_t inode; /* 0: anonymous */
-	bool executable;
+	bool executable, writable;
 	const char *path; /* borrowed, as /proc shows it, escapes and all */
 };
 

@@ -39,7 +39,12 @@ def path_of(*directories):
 
 
 def armed(server):
-    return procs.until(lambda: server.workers() and all(map(marks.raised, server.workers())), 5)
+    def all_raised():
+        try:
+            return server.workers() and all(map(marks.raised, server.workers()))
+        except (OSError, ValueError):
+            return False  # one has gone since
+    return procs.until(all_raised, 5)
 
 
 @pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread", "uwsgi", "waitress",
