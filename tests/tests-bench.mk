@@ -2,7 +2,7 @@
 # The rules of the demo, the benchmark, the style check and Debian's packages. Included by
 # tests.mk. What installs packages builds in a second make, so that it sees what has come.
 
-.PHONY: bench-build bench-aggregate nop5-experiment
+.PHONY: bench-build bench-aggregate bench-follow nop5-experiment
 
 define need-root
 	$(Q)[ $$(id -u) -eq 0 ] || \
@@ -38,6 +38,12 @@ bench: ## overhead, as numbers and ratios (root; BENCH_ROUNDS, BENCH_SECONDS sho
 
 bench-aggregate: $(BENCH_O)/aggregate ## adding requests up, and writing the page (no root)
 	$(Q)$<
+
+bench-follow: ## attaching to many workers, watching for new ones (root; two minutes)
+	$(need-root)
+	$(Q)contrib/debian-packages.sh test
+	$(Q)+$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/bench/follow.py $(O)
 
 nop5-experiment: ## why our marks begin with a one-byte nop (root)
 	$(Q)+$(MAKE) --no-print-directory $(BENCH_O)/nop5_fork

@@ -172,6 +172,8 @@ static int marker_arm(struct follow *follow, struct followed *process, const str
 {
 	int slot;
 
+	if (!worker->has_marker)
+		return 0;
 	if (worker->marker.version != WSGISCOPE_MARKS_VERSION) {
 		log_warn("process %d has a marker of version %u, this program understands %u: "
 			 "install the matching package there",
@@ -219,6 +221,9 @@ static int followed_update(struct follow *follow, struct followed *process,
 	if (worker->python_version)
 		process->python_version = worker->python_version;
 	err = attach_process(follow->attach, process->pid);
+	/* At once, before its first request; with -p a mark of who is not told would be foreign. */
+	if (!err && follow_is_all(follow))
+		err = marker_arm(follow, process, worker);
 	if (!err && worker->python == PYTHON_CPYTHON && !process->gc_seen)
 		process->gc_seen = !attach_python(follow->attach, worker);
 	if (!err)
@@ -229,7 +234,7 @@ static int followed_update(struct follow *follow, struct followed *process,
 		process_unsay(follow, process);
 	process->has_marker = worker->has_marker;
 	app_update(follow, process, worker);
-	return worker->has_marker ? marker_arm(follow, process, worker) : 0;
+	return follow_is_all(follow) ? 0 : marker_arm(follow, process, worker);
 }
 
 int process_follow(struct follow *follow, const struct worker *worker)

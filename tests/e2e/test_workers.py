@@ -30,7 +30,7 @@ def ask(server, count):
 def check_all_recorded(tracer, answered):
     records = tracer.wait(answered)
     missing = {uid: pid for uid, pid in answered.items() if uid not in records}
-    assert not missing, "no record of %r, losses %r" % (missing, tracer.losses())
+    assert not missing, "no record of %r\n%s" % (missing, tracer.stderr())
     assert {uid: record["pid"] for uid, record in records.items()} == answered
 
 
