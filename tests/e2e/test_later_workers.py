@@ -6,6 +6,7 @@ for that, as nobody else would have to whose server is already running."""
 import os
 import shutil
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -238,3 +239,81 @@ def test_several_pids(wsgiscope):
         check_all_recorded(tracer, answered)
         assert tracer.stop() == 0
         assert {record["pid"] for record in tracer.records()} == set(answered.values())
+
+
+
+REC_HEADER = struct.Struct("=IHHIIQ")  # bpf/abi.h: size kind version tgid tid time_ns
+REC_BODIES = {1: struct.Struct(""), 3: struct.Struct("=II"), 4: struct.Struct("=II16sI4x64s")}
+REC_REQUEST, REC_PROCESS, REC_WORKER = REC_BODIES
+THREAD_EXIT, HAS_MARKER, APP_ADDRESS = 6, 1, 2
+
+
+def recorded(path, kind):
+    """[(tgid, tid, fields...)] of the records of a kind in a recording."""
+    with open(path, "rb") as stream:
+        data = stream.read()
+    at, found = struct.unpack_from("=I", data, 16)[0], []  # user/recording_format.h
+    while at + REC_HEADER.size <= len(data):
+        size, this, _, tgid, tid, _ = REC_HEADER.unpack_from(data, at)
+        if this == kind:
+            found.append((tgid, tid, *REC_BODIES[kind].unpack_from(data, at + REC_HEADER.size)))
+        at += size + 7 & ~7
+    return found
+
+
+def workers_said(path):
+    """{pid: (server, application, flags)}: what was last said of each process."""
+    return {tgid: (server.rstrip(b"\0").decode(), app.rstrip(b"\0").decode(), flags)
+            for tgid, _, _, _, server, flags, app in recorded(path, REC_WORKER)}
+
+
+@pytest.mark.parametrize("kind", ["gunicorn-gthread", "uwsgi", "waitress", "mod_wsgi-daemon"])
+def test_application(wsgiscope, tmp_path, kind):
+    """Where mark() was given no name: the server's title, else the address that it is bound to;
+    said of the workers that were there and of those that come."""
+    path = tmp_path / "recording"
+    with fresh(kind) as server:
+        with Tracer("-p", server.pid, "-o", path, verb="record", json_lines=False) as tracer:
+            old = server.workers()
+            ask(server, 4)
+            if kind == "gunicorn-gthread":
+                os.kill(old[0], signal.SIGTERM)
+                ask_until_new(server, old)
+            workers = set(old) | set(server.workers())
+            assert tracer.stop() == 0
+        said = workers_said(path)
+        title = kind == "mod_wsgi-daemon"
+        for pid in workers:
+            assert said[pid][0] == server.kind.record
+            assert said[pid][1] == ("e2e" if title else server.bind)
+            assert said[pid][2] == HAS_MARKER | (0 if title else APP_ADDRESS)
+
+
+def test_thread_ends(wsgiscope, tmp_path):
+    """A server of a thread a request: each that has served is said to have ended, once."""
+    path = tmp_path / "recording"
+    with fresh("wsgiref") as server:
+        with Tracer("-p", server.pid, "-o", path, verb="record", json_lines=False) as tracer:
+            ask(server, 6)
+            assert procs.until(lambda: len(os.listdir("/proc/%d/task" % server.pid)) == 1, 5)
+            assert tracer.stop() == 0
+        served = {tid for tgid, tid in recorded(path, REC_REQUEST) if tgid == server.pid}
+        ended = [tid for tgid, tid, what, _ in recorded(path, REC_PROCESS)
+                 if what == THREAD_EXIT and tgid == server.pid]
+        assert len(served) >= 2 and sorted(ended) == sorted(served)
+
+
+def many(kind, workers, option):
+    server = fresh(kind, options=[option, str(workers)])
+    server.kind = server.kind._replace(workers=workers)
+    return server
+
+
+def test_attach_to_many(wsgiscope):
+    """64 workers of two servers: the CPU time that attaching takes; make bench-follow has four."""
+    with many("gunicorn-sync", 48, "--workers") as one, many("uwsgi", 16, "--processes") as two:
+        with Tracer(*OURS) as tracer:
+            with open("/proc/%d/schedstat" % tracer.pid, encoding="ascii") as stream:
+                cpu_s = int(stream.read().split()[0]) / 1e9
+            assert cpu_s < 2
+            check_all_recorded(tracer, ask(one, 8) | ask(two, 8))
