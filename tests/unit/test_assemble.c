@@ -445,6 +445,36 @@ static void test_servers(void **state)
 	assert_null(server_of(70));
 }
 
+/* The name given to mark() goes before what is known of the process. */
+static void test_apps(void **state)
+{
+	struct event worker = {.kind = EVENT_IS_WORKER,
+			       .pid = 8,
+			       .worker = {.app = "127.0.0.1:80", .app_source = APP_ADDRESS}};
+
+	good();
+	assemble();
+	assert_null(request.app.ptr);
+	assert_int_equal(request.app_source, APP_UNKNOWN);
+	assembler_learn(assembler, &worker);
+	learn_process(8, PROCESS_FORKED, 80);
+	good();
+	event.pid = 80;
+	assemble();
+	check_text(request.app, "127.0.0.1:80");
+	assert_int_equal(request.app_source, APP_ADDRESS);
+	assert_null(request.server);
+	event.request.app = text_of("shop");
+	assemble();
+	check_text(request.app, "shop");
+	assert_int_equal(request.app_source, APP_MARK);
+	learn_process(8, PROCESS_EXECED, 0);
+	good();
+	event.pid = 8;
+	assemble();
+	assert_null(request.app.ptr);
+}
+
 static void test_block(void **state)
 {
 	struct event from = {.kind = EVENT_IS_BLOCK, .pid = 1, .tid = 2, .time_ns = START};
@@ -476,6 +506,7 @@ int main(void)
 		TEST(test_paths),
 		TEST(test_notes),
 		TEST(test_servers),
+		TEST(test_apps),
 		TEST(test_block),
 	};
 
