@@ -20,8 +20,9 @@ PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_cho
 	settings_parse.c text_buffer.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
-UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
-	options output path_group pipeline queue_time recording sinks summary worker_table
+UNIT_TESTS := assemble assemble_names assemble_states block_store decode escape filter histogram \
+	log loop nearest options output path_group pipeline queue_time recording sinks summary \
+	worker_table
 UNIT_TESTS += aggregate capacity exposition key_table labels no_memory path_shape settings \
 	text_buffer
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)

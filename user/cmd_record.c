@@ -28,6 +28,7 @@ static const struct option_command record_command = {
 static const struct config record_defaults = {
 	.ring_bytes = RING_BYTES_DEFAULT,
 	.max_in_flight = MAX_IN_FLIGHT_DEFAULT,
+	.collections = true,
 };
 
 struct recorder {

@@ -28,6 +28,7 @@ static const struct option_command trace_command = {
 static const struct config trace_defaults = {
 	.ring_bytes = RING_BYTES_DEFAULT,
 	.max_in_flight = MAX_IN_FLIGHT_DEFAULT,
+	.collections = true,
 };
 
 int cmd_trace(int argc, char **argv)

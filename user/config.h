@@ -20,6 +20,10 @@ struct config {
 	/* -p of a verb that attaches, as often as it was given: workers and masters; none: all */
 	struct config_pids pids;
 
+	/* The collector's marks of each Python, too: the kernel arms them process by process, each
+	 * in a time that grows with their number. */
+	bool collections;
+
 	int pid;		/* -p of a verb that only looks: one process; 0: all */
 	double duration_s;	/* -d: 0: until interrupted */
 	uint64_t count;		/* -n: stop after so many requests shown; 0: no limit */

@@ -224,7 +224,8 @@ static int followed_update(struct follow *follow, struct followed *process,
 	/* At once, before its first request; with -p a mark of who is not told would be foreign. */
 	if (!err && follow_is_all(follow))
 		err = marker_arm(follow, process, worker);
-	if (!err && worker->python == PYTHON_CPYTHON && !process->gc_seen)
+	if (!err && follow->config->collections && worker->python == PYTHON_CPYTHON &&
+	    !process->gc_seen)
 		process->gc_seen = !attach_python(follow->attach, worker);
 	if (!err)
 		err = process_tell(follow, process, worker);

@@ -3,7 +3,9 @@
  * Owns the way from a process's descriptors to its listening sockets: /proc/PID/fd names sockets by
  * inode, /proc/PID/net/{tcp,tcp6,unix} say what they are (proc(5)). In the lists of TCP those that
  * listen come first (net/ipv4/tcp_ipv4.c, tcp_seq_start), so a host with very many connections does
- * not make this slow.
+ * not make this slow; but where there are few, the kernel walks its whole empty table to find that
+ * out. So what was read of a network namespace is remembered for as long as a look at all workers
+ * takes.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -14,26 +16,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "listening.h"
 
 #define PATH_BYTES   64	 /* "/proc/PID/net/tcp6" */
 #define SOCKETS_MAX  256 /* looked at of a process: servers open theirs first */
+#define ADDRESS_MAX  128
 #define TCP_LISTEN   0x0a
 #define UNIX_ACCEPTS 0x10000 /* __SO_ACCEPTCON */
+#define NETS_MAX     16
+#define NET_LIFE_NS  (2 * 1000000000LL)
+#define NET_AGAIN_NS (200 * 1000000LL) /* where what was sought is not there */
 
+/* Sockets of a process, in the order of the descriptors. */
 struct sockets {
-	uint64_t inodes[SOCKETS_MAX]; /* in the order of the descriptors */
+	uint64_t inodes[SOCKETS_MAX];
 	int count;
 };
 
-struct search {
-	const struct sockets *sockets;
-	int best; /* index of the first one found, sockets->count: none */
-	char *out;
-	size_t size;
+struct listener {
+	uint64_t inode;
+	bool is_unix;
+	char address[ADDRESS_MAX];
 };
+
+/* All that listen in a network namespace. */
+struct net {
+	uint64_t inode;	 /* of the namespace, 0: none read yet */
+	int64_t read_ns; /* CLOCK_MONOTONIC */
+	struct listener *listeners;
+	size_t count, room;
+};
+
+/* The one that was read longest ago is given up for another one. */
+static struct net nets[NETS_MAX];
+
+static int64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
 
 /* 0 or -errno. */
 static int sockets_read(pid_t pid, struct sockets *sockets)
@@ -59,16 +86,23 @@ static int sockets_read(pid_t pid, struct sockets *sockets)
 	return 0;
 }
 
-/* Whether this socket comes before the best until now; then it is that. */
-static bool search_takes(struct search *search, uint64_t inode)
+/* A place for one more; NULL: no memory. */
+static struct listener *listener_add(struct net *net, uint64_t inode, bool is_unix)
 {
-	for (int i = 0; i < search->best; i++) {
-		if (search->sockets->inodes[i] != inode)
-			continue;
-		search->best = i;
-		return true;
+	struct listener *grown = net->listeners;
+
+	if (net->count == net->room) {
+		net->room = net->room ? 2 * net->room : 32;
+		grown = realloc(grown, net->room * sizeof(*grown));
+		if (!grown) {
+			net->room = net->count;
+			return NULL;
+		}
+		net->listeners = grown;
 	}
-	return false;
+	grown += net->count++;
+	*grown = (struct listener){.inode = inode, .is_unix = is_unix};
+	return grown;
 }
 
 /* "0100007F:1F90": words of 32 bits as the host has them, hexadecimal. */
@@ -88,10 +122,11 @@ static bool address_put(const char *local, unsigned int port, char *out, size_t 
 }
 
 /* False: those that listen are through. */
-static bool tcp_line(struct search *search, const char *line)
+static bool tcp_line(struct net *net, const char *line)
 {
-	char local[33], best[128];
+	char local[33];
 	unsigned int port, state;
+	struct listener *listener;
 	uint64_t inode;
 
 	if (sscanf(line,
@@ -101,15 +136,18 @@ static bool tcp_line(struct search *search, const char *line)
 		return true; /* the heading */
 	if (state != TCP_LISTEN)
 		return false;
-	if (strlen(local) % 8 == 0 && search_takes(search, inode) &&
-	    address_put(local, port, best, sizeof(best)))
-		snprintf(search->out, search->size, "%s", strlen(best) < search->size ? best : "");
+	if (strlen(local) != 8 && strlen(local) != 32)
+		return true;
+	listener = listener_add(net, inode, false);
+	if (listener && !address_put(local, port, listener->address, sizeof(listener->address)))
+		net->count--;
 	return true;
 }
 
 /* "Num: RefCount Protocol Flags Type St Inode Path" */
-static bool unix_line(struct search *search, const char *line)
+static bool unix_line(struct net *net, const char *line)
 {
+	struct listener *listener;
 	unsigned int flags;
 	uint64_t inode;
 	int path = 0;
@@ -118,13 +156,14 @@ static bool unix_line(struct search *search, const char *line)
 		    2 ||
 	    !path || !(flags & UNIX_ACCEPTS) || !line[path])
 		return true;
-	if (strlen(line + path) + sizeof("unix:") <= search->size && search_takes(search, inode))
-		snprintf(search->out, search->size, "unix:%s", line + path);
+	listener = listener_add(net, inode, true);
+	if (listener)
+		snprintf(listener->address, sizeof(listener->address), "unix:%s", line + path);
 	return true;
 }
 
-static void list_search(pid_t pid, const char *name, struct search *search,
-			bool (*take)(struct search *search, const char *line))
+static void list_read(struct net *net, pid_t pid, const char *name,
+		      bool (*take)(struct net *net, const char *line))
 {
 	char path[PATH_BYTES];
 	char *line = NULL;
@@ -139,26 +178,77 @@ static void list_search(pid_t pid, const char *name, struct search *search,
 	while ((bytes = getline(&line, &room, file)) > 0) {
 		if (line[bytes - 1] == '\n')
 			line[bytes - 1] = '\0';
-		if (!take(search, line))
+		if (!take(net, line))
 			break;
 	}
 	free(line);
 	fclose(file);
 }
 
+/* The network namespace of a process as it was not longer ago than that. NULL: it has gone. */
+static const struct net *net_find(pid_t pid, int64_t life_ns)
+{
+	struct net *net = &nets[0];
+	char path[PATH_BYTES];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	if (stat(path, &st))
+		return NULL;
+	for (int i = 0; i < NETS_MAX; i++) {
+		if (nets[i].inode == st.st_ino) {
+			net = &nets[i];
+			break;
+		}
+		if (nets[i].read_ns < net->read_ns)
+			net = &nets[i];
+	}
+	if (net->inode == st.st_ino && clock_now_ns() - net->read_ns < life_ns)
+		return net;
+	net->inode = st.st_ino;
+	net->read_ns = clock_now_ns();
+	net->count = 0;
+	list_read(net, pid, "tcp", tcp_line);
+	list_read(net, pid, "tcp6", tcp_line);
+	list_read(net, pid, "unix", unix_line);
+	return net;
+}
+
+/* The first of the sockets, in their order, that listens. */
+static const struct listener *listener_first(const struct net *net, const struct sockets *sockets,
+					     bool is_unix)
+{
+	for (int i = 0; i < sockets->count; i++)
+		for (size_t j = 0; j < net->count; j++)
+			if (net->listeners[j].inode == sockets->inodes[i] &&
+			    net->listeners[j].is_unix == is_unix)
+				return &net->listeners[j];
+	return NULL;
+}
+
+static const struct listener *listener_find(pid_t pid, const struct sockets *sockets,
+					    int64_t life_ns)
+{
+	const struct net *net = net_find(pid, life_ns);
+	const struct listener *listener = net ? listener_first(net, sockets, false) : NULL;
+
+	return listener || !net ? listener : listener_first(net, sockets, true);
+}
+
 int listening_address(pid_t pid, char *out, size_t size)
 {
 	struct sockets sockets = {0};
-	struct search search = {.sockets = &sockets, .out = out, .size = size};
+	const struct listener *listener;
 	int err = sockets_read(pid, &sockets);
 
 	out[0] = '\0';
-	search.best = sockets.count;
 	if (err || !sockets.count)
 		return err ? err : -ENOENT;
-	list_search(pid, "tcp", &search, tcp_line);
-	list_search(pid, "tcp6", &search, tcp_line);
-	if (search.best == sockets.count)
-		list_search(pid, "unix", &search, unix_line);
-	return out[0] ? 0 : -ENOENT;
+	listener = listener_find(pid, &sockets, NET_LIFE_NS);
+	if (!listener)
+		listener = listener_find(pid, &sockets, NET_AGAIN_NS);
+	if (!listener || strlen(listener->address) >= size)
+		return -ENOENT;
+	strcpy(out, listener->address);
+	return 0;
 }

@@ -23,7 +23,7 @@ os.environ["PYTHONPATH"] = os.path.join(BUILD, "python")
 import marks  # noqa: E402
 import procs  # noqa: E402
 import servers  # noqa: E402
-from tracer import Tracer  # noqa: E402
+from tracer import ATTACHED, Tracer  # noqa: E402
 
 AIM_ATTACH_S = 2
 SPAWNS = 300
@@ -74,12 +74,16 @@ def idle_cpu(tracer, seconds=1):
     return (cpu_s(tracer.pid) - before) / seconds
 
 
+def attached_line(talk):
+    return next(line for line in talk.splitlines() if line.startswith(ATTACHED))
+
+
 def attach_once(*args):
     """(s until it is attached, s of its CPU time until then, what it said)."""
     begin = time.monotonic()
     with Tracer("--path", "/nobody-asks-so", *args) as tracer:
         wall = time.monotonic() - begin
-        return wall, cpu_s(tracer.pid), tracer.stderr().splitlines()[0]
+        return wall, cpu_s(tracer.pid), attached_line(tracer.stderr())
 
 
 def attach_row(label, *args):

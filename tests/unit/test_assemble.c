@@ -413,68 +413,6 @@ static void test_notes(void **state)
 	assert_int_equal(request.notes, NOTE_ID_REUSED);
 }
 
-static void learn_process(uint32_t pid, enum event_process_what what, uint32_t other)
-{
-	struct event process = {.kind = EVENT_IS_PROCESS, .pid = pid};
-
-	process.process = (struct event_process){what, other};
-	assembler_learn(assembler, &process);
-}
-
-static const char *server_of(uint32_t pid)
-{
-	good();
-	event.pid = pid;
-	assemble();
-	return request.server;
-}
-
-static void test_servers(void **state)
-{
-	struct event worker = {.kind = EVENT_IS_WORKER, .pid = 7, .worker = {.server = "uwsgi"}};
-
-	assembler_learn(assembler, &worker);
-	assert_string_equal(server_of(7), "uwsgi");
-	learn_process(7, PROCESS_FORKED, 70); /* a child is what its parent is */
-	assert_string_equal(server_of(70), "uwsgi");
-	learn_process(70, PROCESS_EXITED, 0); /* its last requests may still come */
-	assert_string_equal(server_of(70), "uwsgi");
-	learn_process(7, PROCESS_EXECED, 0);
-	assert_null(server_of(7));
-	learn_process(999, PROCESS_FORKED, 70);
-	assert_null(server_of(70));
-}
-
-/* The name given to mark() goes before what is known of the process. */
-static void test_apps(void **state)
-{
-	struct event worker = {.kind = EVENT_IS_WORKER,
-			       .pid = 8,
-			       .worker = {.app = "127.0.0.1:80", .app_source = APP_ADDRESS}};
-
-	good();
-	assemble();
-	assert_null(request.app.ptr);
-	assert_int_equal(request.app_source, APP_UNKNOWN);
-	assembler_learn(assembler, &worker);
-	learn_process(8, PROCESS_FORKED, 80);
-	good();
-	event.pid = 80;
-	assemble();
-	check_text(request.app, "127.0.0.1:80");
-	assert_int_equal(request.app_source, APP_ADDRESS);
-	assert_null(request.server);
-	event.request.app = text_of("shop");
-	assemble();
-	check_text(request.app, "shop");
-	assert_int_equal(request.app_source, APP_MARK);
-	learn_process(8, PROCESS_EXECED, 0);
-	good();
-	event.pid = 8;
-	assemble();
-	assert_null(request.app.ptr);
-}
-
 static void test_block(void **state)
 {
 	struct event from = {.kind = EVENT_IS_BLOCK, .pid = 1, .tid = 2, .time_ns = START};
@@ -505,8 +443,6 @@ int main(void)
 		TEST(test_queue),
 		TEST(test_paths),
 		TEST(test_notes),
-		TEST(test_servers),
-		TEST(test_apps),
 		TEST(test_block),
 	};
 

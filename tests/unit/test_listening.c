@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -49,6 +50,20 @@ static int unix_socket(const char *path)
 	return fd;
 }
 
+/* What is remembered of the host is two seconds old at most. */
+static void check_address(const char *expected)
+{
+	const struct timespec pause = {.tv_nsec = 20 * 1000000};
+	char out[128] = "";
+
+	for (int i = 0; i < 250 && strcmp(out, expected) != 0; i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		listening_address(getpid(), out, sizeof(out));
+	}
+	assert_string_equal(out, expected);
+}
+
 static void test_none(void **state)
 {
 	char out[64], shown[64];
@@ -66,23 +81,20 @@ static void test_inet(void **state)
 	int fd = inet_socket(AF_INET, true, first);
 	int other = inet_socket(AF_INET, true, second);
 
-	assert_int_equal(listening_address(getpid(), out, sizeof(out)), 0);
-	assert_string_equal(out, first);
+	check_address(first);
 	close(fd);
-	assert_int_equal(listening_address(getpid(), out, sizeof(out)), 0);
-	assert_string_equal(out, second);
+	check_address(second);
 	assert_int_equal(listening_address(getpid(), out, 4), -ENOENT);
 	close(other);
 }
 
 static void test_inet6(void **state)
 {
-	char out[64], first[64], second[64];
+	char first[64], second[64];
 	int fd = inet_socket(AF_INET6, true, first);
 	int other = inet_socket(AF_INET, true, second);
 
-	assert_int_equal(listening_address(getpid(), out, sizeof(out)), 0);
-	assert_string_equal(out, first);
+	check_address(first);
 	close(fd);
 	close(other);
 }
@@ -98,12 +110,10 @@ static void test_unix(void **state)
 	sprintf(path, "%s/a 0 1", directory);
 	sprintf(expected, "unix:%s", path);
 	fd = unix_socket(path);
-	assert_int_equal(listening_address(getpid(), out, sizeof(out)), 0);
-	assert_string_equal(out, expected);
+	check_address(expected);
 	assert_int_equal(listening_address(getpid(), out, strlen(expected)), -ENOENT);
 	other = inet_socket(AF_INET, true, shown);
-	assert_int_equal(listening_address(getpid(), out, sizeof(out)), 0);
-	assert_string_equal(out, shown);
+	check_address(shown);
 	close(fd);
 	close(other);
 	unlink(path);
