@@ -168,18 +168,27 @@ static bool marker_is_shared(const struct follow *follow, const struct worker *o
 	return shared;
 }
 
+/* Said once of a file, not of each of its workers. */
+static int version_refuse(struct follow *follow, const struct worker *worker)
+{
+	const struct worker_file *file = &worker->marker.file;
+
+	if (file->inode != follow->refused.inode || file->device != follow->refused.device)
+		log_warn("process %d has a marker of version %u, this program understands %u: "
+			 "install the matching package there",
+			 worker->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION);
+	follow->refused = *file;
+	return -EPROTO;
+}
+
 static int marker_arm(struct follow *follow, struct followed *process, const struct worker *worker)
 {
 	int slot;
 
 	if (!worker->has_marker)
 		return 0;
-	if (worker->marker.version != WSGISCOPE_MARKS_VERSION) {
-		log_warn("process %d has a marker of version %u, this program understands %u: "
-			 "install the matching package there",
-			 worker->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION);
-		return -EPROTO;
-	}
+	if (worker->marker.version != WSGISCOPE_MARKS_VERSION)
+		return version_refuse(follow, worker);
 	slot = attach_marker(follow->attach, worker,
 			     follow_is_all(follow) || !marker_is_shared(follow, worker));
 	if (slot < 0 && slot != -EAGAIN)

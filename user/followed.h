@@ -16,13 +16,13 @@
 #include "abi.h"
 #include "pid_table.h"
 #include "tracer.h"
+#include "worker.h"
 
 struct attach;
 struct config;
 struct server;
 struct tracefs;
 struct watch;
-struct worker;
 
 struct followed {
 	pid_t pid, parent;
@@ -53,11 +53,12 @@ struct follow {
 	uint64_t narrowed_ns;
 	pid_t *tree; /* of all -p, while it is gone through */
 	int tree_count;
-	struct pid_table table; /* of struct followed, which it owns */
-	size_t unsaid;		/* at most so many are not announced */
-	bool rescan;		/* mappings or records were lost */
-	uint64_t scan_ns;	/* when /proc was gone through last */
-	uint64_t tidy_ns;	/* when what nobody uses was looked for last */
+	struct pid_table table;	    /* of struct followed, which it owns */
+	size_t unsaid;		    /* at most so many are not announced */
+	struct worker_file refused; /* a marker of another version, said last */
+	bool rescan;		    /* mappings or records were lost */
+	uint64_t scan_ns;	    /* when /proc was gone through last */
+	uint64_t tidy_ns;	    /* when what nobody uses was looked for last */
 };
 
 /* Without -p: every process with the marker counts. */
