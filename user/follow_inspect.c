@@ -197,7 +197,8 @@ static int marker_arm(struct follow *follow, struct followed *process, const str
 	return 0;
 }
 
-/* What the server calls the application, else where it listens: once it does. */
+/* What the server calls the application, else where it listens: once it does. A master without the
+ * marker, too: its workers are forked with what is known of it. */
 static void app_update(struct follow *follow, struct followed *process, const struct worker *worker)
 {
 	char app[REC_APP_MAX] = "";
@@ -206,7 +207,7 @@ static void app_update(struct follow *follow, struct followed *process, const st
 	_Static_assert(WORKER_TITLE_BYTES <= REC_APP_MAX, "a title fits");
 	if (!is_address)
 		memcpy(app, worker->title, sizeof(worker->title));
-	else if (process->app[0] || !worker->has_marker ||
+	else if (process->app[0] || !(worker->has_marker || worker->server) ||
 		 listening_address(process->pid, app, sizeof(app)))
 		return;
 	if (!strcmp(app, process->app))
