@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "watch.h"
@@ -21,6 +22,7 @@
 #define RING_BYTES   ((size_t)64 << 10) /* a power of two, of pages; some 500 mappings */
 #define RECORD_MAX   (8 << 10)		/* PATH_MAX and what is before it, and more */
 #define REST_NS	     (5 * 1000000)
+#define REST_LONG_NS (20 * 1000000)
 #define TIMER	     UINT32_MAX /* among the rings in epoll */
 #define EVENTS_BATCH 16
 
@@ -43,6 +45,7 @@ struct mapping_record {
 
 struct watch {
 	int epoll_fd, timer_fd;
+	int64_t rested_ns; /* when the last rest ended, CLOCK_MONOTONIC */
 	size_t page_bytes;
 	size_t count;
 	_Alignas(8) char record[RECORD_MAX];
@@ -198,6 +201,23 @@ static bool ring_read(struct watch *watch, const struct ring *ring, watch_fn fn,
 	return whole;
 }
 
+static int64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Longer where the last rest has only just ended: this host is busy starting programs. */
+static void rest_begin(struct watch *watch)
+{
+	bool again = clock_now_ns() - watch->rested_ns < REST_NS;
+	const struct itimerspec rest = {.it_value.tv_nsec = again ? REST_LONG_NS : REST_NS};
+
+	timerfd_settime(watch->timer_fd, 0, &rest, NULL);
+}
+
 /* Takes the rings out of their rest; those where more has come wake us at once. */
 static void rest_end(struct watch *watch)
 {
@@ -205,6 +225,7 @@ static void rest_end(struct watch *watch)
 
 	if (read(watch->timer_fd, &expirations, sizeof(expirations)) < 0)
 		return;
+	watch->rested_ns = clock_now_ns();
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->rings[i].fd >= 0)
 			ring_await(watch, (uint32_t)i, EPOLL_CTL_MOD);
@@ -212,7 +233,6 @@ static void rest_end(struct watch *watch)
 
 bool watch_read(struct watch *watch, watch_fn fn, void *context)
 {
-	const struct itimerspec rest = {.it_value.tv_nsec = REST_NS};
 	struct epoll_event events[EVENTS_BATCH];
 	int count = epoll_wait(watch->epoll_fd, events, EVENTS_BATCH, 0);
 	bool whole = true, woken = false;
@@ -227,6 +247,6 @@ bool watch_read(struct watch *watch, watch_fn fn, void *context)
 		if (watch->rings[i].page)
 			whole &= ring_read(watch, &watch->rings[i], fn, context);
 	if (woken)
-		timerfd_settime(watch->timer_fd, 0, &rest, NULL);
+		rest_begin(watch);
 	return whole;
 }
