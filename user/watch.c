@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "watch.h"
@@ -23,8 +22,6 @@
 #define RECORD_MAX   (8 << 10)		/* PATH_MAX and what is before it, and more */
 #define REST_NS	     (5 * 1000000)
 #define REST_LONG_NS (20 * 1000000)
-#define TIMER	     UINT32_MAX /* among the rings in epoll */
-#define EVENTS_BATCH 16
 
 struct ring {
 	int fd; /* -1: this CPU was not online */
@@ -45,7 +42,8 @@ struct mapping_record {
 
 struct watch {
 	int epoll_fd, timer_fd;
-	int64_t rested_ns; /* when the last rest ended, CLOCK_MONOTONIC */
+	bool resting; /* the rings do not wake us until the timer does */
+	bool seen;    /* something since the rest, or its last part, began */
 	size_t page_bytes;
 	size_t count;
 	_Alignas(8) char record[RECORD_MAX];
@@ -77,18 +75,17 @@ static int ring_open(struct ring *ring, int cpu, size_t page_bytes)
 	return 0;
 }
 
-/* One wake, until it is asked for again. */
-static int ring_await(const struct watch *watch, uint32_t number, int operation)
+/* Whether a ring wakes us. */
+static int ring_wake(const struct watch *watch, const struct ring *ring, int operation, bool wake)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u32 = number};
-	int fd = watch->rings[number].fd;
+	struct epoll_event event = {.events = wake ? EPOLLIN : 0};
 
-	return epoll_ctl(watch->epoll_fd, operation, fd, &event) ? -errno : 0;
+	return epoll_ctl(watch->epoll_fd, operation, ring->fd, &event) ? -errno : 0;
 }
 
 static int watch_setup(struct watch *watch)
 {
-	struct epoll_event timer = {.events = EPOLLIN, .data.u32 = TIMER};
+	struct epoll_event timer = {.events = EPOLLIN};
 	int err;
 
 	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -99,7 +96,7 @@ static int watch_setup(struct watch *watch)
 	for (size_t i = 0; i < watch->count; i++) {
 		err = ring_open(&watch->rings[i], (int)i, watch->page_bytes);
 		if (!err && watch->rings[i].fd >= 0)
-			err = ring_await(watch, (uint32_t)i, EPOLL_CTL_ADD);
+			err = ring_wake(watch, &watch->rings[i], EPOLL_CTL_ADD, true);
 		if (err)
 			return err;
 	}
@@ -185,6 +182,7 @@ static bool ring_read(struct watch *watch, const struct ring *ring, watch_fn fn,
 	struct perf_event_header header;
 	bool whole = true;
 
+	watch->seen |= head != tail;
 	while (head - tail >= sizeof(header)) {
 		ring_copy(ring, tail, &header, sizeof(header));
 		if (header.size < sizeof(header) || header.size > head - tail ||
@@ -201,52 +199,53 @@ static bool ring_read(struct watch *watch, const struct ring *ring, watch_fn fn,
 	return whole;
 }
 
-static int64_t clock_now_ns(void)
+/* False: records were lost. */
+static bool rings_read(struct watch *watch, watch_fn fn, void *context)
 {
-	struct timespec now;
+	bool whole = true;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-/* Longer where the last rest has only just ended: this host is busy starting programs. */
-static void rest_begin(struct watch *watch)
-{
-	bool again = clock_now_ns() - watch->rested_ns < REST_NS;
-	const struct itimerspec rest = {.it_value.tv_nsec = again ? REST_LONG_NS : REST_NS};
-
-	timerfd_settime(watch->timer_fd, 0, &rest, NULL);
-}
-
-/* Takes the rings out of their rest; those where more has come wake us at once. */
-static void rest_end(struct watch *watch)
-{
-	uint64_t expirations;
-
-	if (read(watch->timer_fd, &expirations, sizeof(expirations)) < 0)
-		return;
-	watch->rested_ns = clock_now_ns();
-	for (size_t i = 0; i < watch->count; i++)
-		if (watch->rings[i].fd >= 0)
-			ring_await(watch, (uint32_t)i, EPOLL_CTL_MOD);
-}
-
-bool watch_read(struct watch *watch, watch_fn fn, void *context)
-{
-	struct epoll_event events[EVENTS_BATCH];
-	int count = epoll_wait(watch->epoll_fd, events, EVENTS_BATCH, 0);
-	bool whole = true, woken = false;
-
-	for (int i = 0; i < count; i++) {
-		if (events[i].data.u32 == TIMER)
-			rest_end(watch);
-		else
-			woken = true;
-	}
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->rings[i].page)
 			whole &= ring_read(watch, &watch->rings[i], fn, context);
-	if (woken)
-		rest_begin(watch);
+	return whole;
+}
+
+static void rings_wake(struct watch *watch, bool wake)
+{
+	for (size_t i = 0; i < watch->count; i++)
+		if (watch->rings[i].fd >= 0)
+			ring_wake(watch, &watch->rings[i], EPOLL_CTL_MOD, wake);
+}
+
+static void rest_begin(struct watch *watch, long ns)
+{
+	const struct itimerspec rest = {.it_value.tv_nsec = ns};
+
+	timerfd_settime(watch->timer_fd, 0, &rest, NULL);
+	watch->seen = false;
+}
+
+/* Which ring has woken us is not asked: a perf event says it once, to whoever polls first. */
+bool watch_read(struct watch *watch, watch_fn fn, void *context)
+{
+	bool whole = rings_read(watch, fn, context);
+	uint64_t expirations;
+
+	if (watch->resting) {
+		if (read(watch->timer_fd, &expirations, sizeof(expirations)) < 0)
+			return whole;
+		if (watch->seen) {
+			rest_begin(watch, REST_LONG_NS); /* this host is busy starting programs */
+			return whole;
+		}
+		watch->resting = false;
+		rings_wake(watch, true);
+		whole &= rings_read(watch, fn, context); /* what came before they could wake us */
+	}
+	if (watch->seen) {
+		watch->resting = true;
+		rings_wake(watch, false);
+		rest_begin(watch, REST_NS);
+	}
 	return whole;
 }
