@@ -29,10 +29,10 @@ int follow_open(const struct config *config, struct tracer *tracer, struct attac
 		const struct tracefs *tracefs, struct follow **out);
 void follow_close(struct follow *follow); /* NULL is fine */
 
-/* Readable when follow_watch() has work; -1: never. Stays follow's own. */
+/* Readable when there is much for follow_watch(); -1: never. Stays follow's own. */
 int follow_fd(const struct follow *follow);
 
-/* Arms for the processes that have mapped a marker since the last call. */
+/* Arms for the processes that have mapped a marker since the last call. For every tick. */
 void follow_watch(struct follow *follow);
 
 /* What the kernel said of a process. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns one perf event a CPU that counts nothing but tells of mappings (PERF_RECORD_MMAP2 in
- * perf_event_open(2)), and their rings. A host where much is started maps thousands of files a
- * second, so after it was woken the watch rests a little and then reads all that has come: the
- * first mapping of a quiet time is seen at once, the others some milliseconds late.
+ * perf_event_open(2)), and their rings. The kernel wakes us only when a ring fills up: a wake-up
+ * for each mapping made starting a program take a fifth longer on a virtual machine. Who reads at
+ * every tick is told soon enough.
  */
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -13,15 +13,13 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "watch.h"
 
-#define RING_BYTES   ((size_t)64 << 10) /* a power of two, of pages; some 500 mappings */
-#define RECORD_MAX   (8 << 10)		/* PATH_MAX and what is before it, and more */
-#define REST_NS	     (5 * 1000000)
-#define REST_LONG_NS (20 * 1000000)
+#define RING_BYTES ((size_t)64 << 10) /* a power of two, of pages; some 500 mappings */
+#define RECORD_MAX (8 << 10)	      /* PATH_MAX and what is before it, and more */
+#define WAKE_BYTES (RING_BYTES / 4)
 
 struct ring {
 	int fd; /* -1: this CPU was not online */
@@ -41,9 +39,7 @@ struct mapping_record {
 };
 
 struct watch {
-	int epoll_fd, timer_fd;
-	bool resting; /* the rings do not wake us until the timer does */
-	bool seen;    /* something since the rest, or its last part, began */
+	int epoll_fd;
 	size_t page_bytes;
 	size_t count;
 	_Alignas(8) char record[RECORD_MAX];
@@ -59,7 +55,7 @@ static int ring_open(struct ring *ring, int cpu, size_t page_bytes)
 		.mmap = 1, /* of code alone: mmap_data is what would ask for the rest */
 		.mmap2 = 1,
 		.watermark = 1,
-		.wakeup_watermark = 1,
+		.wakeup_watermark = WAKE_BYTES,
 	};
 	void *mapped;
 
@@ -75,32 +71,23 @@ static int ring_open(struct ring *ring, int cpu, size_t page_bytes)
 	return 0;
 }
 
-/* Whether a ring wakes us. */
-static int ring_wake(const struct watch *watch, const struct ring *ring, int operation, bool wake)
-{
-	struct epoll_event event = {.events = wake ? EPOLLIN : 0};
-
-	return epoll_ctl(watch->epoll_fd, operation, ring->fd, &event) ? -errno : 0;
-}
-
 static int watch_setup(struct watch *watch)
 {
-	struct epoll_event timer = {.events = EPOLLIN};
-	int err;
+	struct epoll_event event = {.events = EPOLLIN};
+	int err = 0;
 
 	watch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	watch->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (watch->epoll_fd < 0 || watch->timer_fd < 0 ||
-	    epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, watch->timer_fd, &timer))
+	if (watch->epoll_fd < 0)
 		return -errno;
-	for (size_t i = 0; i < watch->count; i++) {
-		err = ring_open(&watch->rings[i], (int)i, watch->page_bytes);
-		if (!err && watch->rings[i].fd >= 0)
-			err = ring_wake(watch, &watch->rings[i], EPOLL_CTL_ADD, true);
-		if (err)
-			return err;
+	for (size_t i = 0; i < watch->count && !err; i++) {
+		struct ring *ring = &watch->rings[i];
+
+		err = ring_open(ring, (int)i, watch->page_bytes);
+		if (!err && ring->fd >= 0 &&
+		    epoll_ctl(watch->epoll_fd, EPOLL_CTL_ADD, ring->fd, &event))
+			err = -errno;
 	}
-	return 0;
+	return err;
 }
 
 int watch_open(struct watch **out)
@@ -116,7 +103,7 @@ int watch_open(struct watch **out)
 		return -ENOMEM;
 	watch->count = (size_t)cpus;
 	watch->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	watch->epoll_fd = watch->timer_fd = -1;
+	watch->epoll_fd = -1;
 	for (size_t i = 0; i < watch->count; i++)
 		watch->rings[i].fd = -1;
 	err = watch_setup(watch);
@@ -143,7 +130,6 @@ void watch_close(struct watch *watch)
 			munmap(watch->rings[i].page, watch->page_bytes + RING_BYTES);
 		fd_close(watch->rings[i].fd);
 	}
-	fd_close(watch->timer_fd);
 	fd_close(watch->epoll_fd);
 	free(watch);
 }
@@ -182,7 +168,6 @@ static bool ring_read(struct watch *watch, const struct ring *ring, watch_fn fn,
 	struct perf_event_header header;
 	bool whole = true;
 
-	watch->seen |= head != tail;
 	while (head - tail >= sizeof(header)) {
 		ring_copy(ring, tail, &header, sizeof(header));
 		if (header.size < sizeof(header) || header.size > head - tail ||
@@ -199,53 +184,12 @@ static bool ring_read(struct watch *watch, const struct ring *ring, watch_fn fn,
 	return whole;
 }
 
-/* False: records were lost. */
-static bool rings_read(struct watch *watch, watch_fn fn, void *context)
+bool watch_read(struct watch *watch, watch_fn fn, void *context)
 {
 	bool whole = true;
 
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->rings[i].page)
 			whole &= ring_read(watch, &watch->rings[i], fn, context);
-	return whole;
-}
-
-static void rings_wake(struct watch *watch, bool wake)
-{
-	for (size_t i = 0; i < watch->count; i++)
-		if (watch->rings[i].fd >= 0)
-			ring_wake(watch, &watch->rings[i], EPOLL_CTL_MOD, wake);
-}
-
-static void rest_begin(struct watch *watch, long ns)
-{
-	const struct itimerspec rest = {.it_value.tv_nsec = ns};
-
-	timerfd_settime(watch->timer_fd, 0, &rest, NULL);
-	watch->seen = false;
-}
-
-/* Which ring has woken us is not asked: a perf event says it once, to whoever polls first. */
-bool watch_read(struct watch *watch, watch_fn fn, void *context)
-{
-	bool whole = rings_read(watch, fn, context);
-	uint64_t expirations;
-
-	if (watch->resting) {
-		if (read(watch->timer_fd, &expirations, sizeof(expirations)) < 0)
-			return whole;
-		if (watch->seen) {
-			rest_begin(watch, REST_LONG_NS); /* this host is busy starting programs */
-			return whole;
-		}
-		watch->resting = false;
-		rings_wake(watch, true);
-		whole &= rings_read(watch, fn, context); /* what came before they could wake us */
-	}
-	if (watch->seen) {
-		watch->resting = true;
-		rings_wake(watch, false);
-		rest_begin(watch, REST_NS);
-	}
 	return whole;
 }

@@ -19,7 +19,8 @@ typedef void (*watch_fn)(void *context, pid_t pid, const char *name);
 int watch_open(struct watch **out);
 void watch_close(struct watch *watch); /* NULL is fine */
 
-/* Readable when watch_read() has work. Stays the watch's own. */
+/* Readable when much is there for watch_read(), which is to be called every tick besides. Stays the
+ * watch's own. */
 int watch_fd(const struct watch *watch);
 
 /* Hands out what was mapped since the last call. False: some mappings were lost, look at /proc. */
