@@ -30,7 +30,7 @@ CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' \
 	-iquote user -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
 CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
 MULTIARCH := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
-LIBS     := -lbpf -lelf -lz
+LIBS     := -lbpf -lelf -lz -lmicrohttpd -lcap-ng -lpthread
 
 USER_SRC := $(wildcard user/*.c user/*/*.c)
 USER_OBJ := $(USER_SRC:%.c=$(O)/%.o)

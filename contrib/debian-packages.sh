@@ -11,7 +11,8 @@
 # installed one will do, else the first that this release has.
 set -eu
 
-BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev python3 python3-dev'
+BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev
+	libcap-ng-dev python3 python3-dev'
 DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
@@ -20,7 +21,7 @@ STATES='postgresql python3-psycopg2 python3-gevent'
 WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
 TOOLS='python3-pytest libcmocka-dev clang-format llvm
 	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
-	util-linux'
+	util-linux systemd'
 METRICS='prometheus python3-prometheus-client'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'

@@ -6,6 +6,7 @@
  * program hangs on the definition and runs for each of them.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <bpf/libbpf.h>
 
 #include "armed_file.h"
+#include "links.h"
 #include "log.h"
 #include "tracefs.h"
 
@@ -95,16 +97,33 @@ int armed_file_twin(const struct armed_files *files, int fd)
 }
 
 /*
- * Defines one mark's uprobe event and hangs the program on it. The perf event that carries the
- * program is one of our own process, which never maps the file as code.
+ * Hangs the program on a mark. The perf event that carries it is one of our own process, which
+ * never maps the file as code. The link takes it over; ours is a second descriptor of it.
  */
+static int program_hang(struct armed_file *file, struct tracer *tracer, enum tracer_mark mark)
+{
+	int carrier = armed_event_open(file->ids[mark], getpid(), false);
+	int err;
+
+	if (carrier < 0)
+		return carrier;
+	file->carriers[mark] = fcntl(carrier, F_DUPFD_CLOEXEC, 0);
+	err = file->carriers[mark] < 0 ? -errno : 0;
+	if (!err)
+		err = tracer_attach_mark(tracer, mark, carrier, &file->links[mark]);
+	if (err)
+		close(carrier);
+	return err;
+}
+
+/* Defines one mark's uprobe event and hangs the program on it. */
 static int mark_arm(struct armed_files *files, int slot, int fd, const struct elf_probe *probe,
 		    enum tracer_mark mark)
 {
 	struct armed_file *file = &files->files[slot];
 	char event[EVENT_NAME_MAX];
 	int64_t id;
-	int carrier, err;
+	int err;
 
 	event_name(event, mark, slot);
 	err = tracefs_uprobe_define(files->tracefs, files->group, event, fd, probe->offset,
@@ -115,16 +134,9 @@ static int mark_arm(struct armed_files *files, int slot, int fd, const struct el
 	if (id < 0)
 		return id;
 	file->ids[mark] = id;
-	carrier = armed_event_open(id, getpid(), false);
-	if (carrier < 0)
-		return carrier;
-	err = tracer_attach_mark(files->tracer, mark, carrier, &file->links[mark]);
-	if (err) {
-		close(carrier);
+	err = program_hang(file, files->tracer, mark);
+	if (err || !file->whole)
 		return err;
-	}
-	if (!file->whole)
-		return 0;
 	file->whole_fds[mark] = armed_event_open(id, -1, false);
 	return file->whole_fds[mark] < 0 ? file->whole_fds[mark] : 0;
 }
@@ -136,6 +148,7 @@ static int marks_arm(struct armed_files *files, int slot, int fd, const struct a
 
 	memset(file, 0, sizeof(*file));
 	memset(file->whole_fds, -1, sizeof(file->whole_fds));
+	memset(file->carriers, -1, sizeof(file->carriers));
 	err = content_read(fd, file);
 	file->file = arming->file;
 	file->whole = arming->whole;
@@ -174,13 +187,19 @@ int armed_file_add(struct armed_files *files, int fd, const struct arming *armin
 	return err;
 }
 
+static void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 static void mark_disarm(struct armed_file *file, enum tracer_mark mark)
 {
-	if (file->whole_fds[mark] >= 0)
-		close(file->whole_fds[mark]);
-	file->whole_fds[mark] = -1;
 	bpf_link__destroy(file->links[mark]);
 	file->links[mark] = NULL;
+	fd_close(&file->whole_fds[mark]);
+	fd_close(&file->carriers[mark]);
 }
 
 void armed_file_remove(struct armed_files *files, int slot)
@@ -204,11 +223,25 @@ void armed_file_remove(struct armed_files *files, int slot)
 
 void armed_file_unwhole(struct armed_file *file)
 {
-	for (int mark = 0; mark < TRACER_MARKS; mark++) {
-		if (file->whole_fds[mark] >= 0)
-			close(file->whole_fds[mark]);
-		file->whole_fds[mark] = -1;
+	for (int mark = 0; mark < TRACER_MARKS; mark++)
+		fd_close(&file->whole_fds[mark]);
+}
+
+void armed_files_unlink(struct armed_files *files, const enum tracer_mark *marks, size_t count)
+{
+	struct bpf_link *links[ARMED_FILES_MAX * TRACER_MARKS];
+	size_t found = 0;
+
+	for (int slot = 0; slot < files->count; slot++) {
+		for (size_t i = 0; i < count; i++) {
+			struct bpf_link **link = &files->files[slot].links[marks[i]];
+
+			if (*link)
+				links[found++] = *link;
+			*link = NULL;
+		}
 	}
+	links_destroy(links, found);
 }
 
 void armed_files_disarm(struct armed_files *files, enum tracer_mark mark)

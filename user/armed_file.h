@@ -7,6 +7,7 @@
 #define WSGISCOPE_ARMED_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
@@ -29,6 +30,8 @@ struct armed_file {
 	unsigned int unused;	     /* how often in a row nobody was found to use it */
 	int64_t ids[TRACER_MARKS];   /* 0: not armed */
 	int whole_fds[TRACER_MARKS]; /* the perf event of every process, -1: none */
+	/* Holds the probe in place while its link goes, which is the quicker half; -1: none. */
+	int carriers[TRACER_MARKS];
 	struct bpf_link *links[TRACER_MARKS];
 };
 
@@ -66,6 +69,9 @@ void armed_file_remove(struct armed_files *files, int slot);
 
 /* For nobody any more who has no perf event of his own. */
 void armed_file_unwhole(struct armed_file *file);
+
+/* These marks run no program any more, in any file. The probes are still there. */
+void armed_files_unlink(struct armed_files *files, const enum tracer_mark *marks, size_t count);
 
 /* Takes one mark of all files out. */
 void armed_files_disarm(struct armed_files *files, enum tracer_mark mark);

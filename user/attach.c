@@ -69,8 +69,15 @@ static void process_free(struct armed_process *process)
 	free(process);
 }
 
-void attach_disarm(struct attach *attach)
+void attach_stop(struct attach *attach)
 {
+	armed_files_unlink(&attach->files, &arming_order[TRACER_MARKS - 1], 1);
+	armed_files_unlink(&attach->files, arming_order, TRACER_MARKS - 1);
+}
+
+static void disarm(struct attach *attach)
+{
+	attach_stop(attach);
 	for (int i = TRACER_MARKS - 1; i >= 0; i--)
 		mark_disarm(attach, arming_order[i]);
 	for (int p = 0; p < attach->process_count; p++)
@@ -83,7 +90,7 @@ void attach_free(struct attach *attach)
 {
 	if (!attach)
 		return;
-	attach_disarm(attach);
+	disarm(attach);
 	free(attach->processes);
 	free(attach);
 }

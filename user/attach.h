@@ -25,10 +25,12 @@ struct attach_options {
 int attach_new(struct tracer *tracer, const struct tracefs *tracefs, const char *group,
 	       const struct attach_options *options, struct attach **out);
 
-/* Disarms everything: request_start first, so that no request begins unseen. */
-void attach_disarm(struct attach *attach);
+/* No program of ours runs at a mark any more: at request_start first, so that no request begins
+ * unseen. The probes are still there. */
+void attach_stop(struct attach *attach);
 
-/* Disarms and frees. NULL is fine. */
+/* Takes all probes out, which the kernel does one after the other (some 50 ms for each mark of each
+ * file, where no other process holds them), and frees. NULL is fine. */
 void attach_free(struct attach *attach);
 
 /*

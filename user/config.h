@@ -33,6 +33,11 @@ struct config {
 	const char *path_glob;	/* --path: only paths that match; NULL: all */
 	const char *output;	/* -o FILE */
 	const char *input;	/* replay FILE */
+	const char *listen;	/* --listen HOST:PORT, of serve */
+	const char *settings;	/* --config FILE, of serve; NULL: the defaults */
+	const char *statsd;	/* --statsd HOST:PORT; NULL: none */
+	const char *dogstatsd;	/* --dogstatsd HOST:PORT; NULL: none */
+	bool leaves;		/* end at once, and let the kernel take the probes out after us */
 	int verbose;		/* -v, -vv */
 	uint32_t ring_bytes;	/* --ring-size: a power of two, of pages */
 	uint32_t max_in_flight; /* --max-in-flight: requests followed at once */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "guard.h"
+#include "privilege.h"
 #include "tracefs.h"
 
 struct guard {
@@ -32,7 +33,7 @@ static void guard_run(const struct tracefs *tracefs, int keep, int pipe, const c
 	for (int fd = 0, max = sysconf(_SC_OPEN_MAX); fd < max && fd < 4096; fd++)
 		if (fd != keep && fd != pipe)
 			close(fd);
-	if (chdir("/"))
+	if (chdir("/") || privilege_drop_all())
 		_exit(1);
 	while (read(pipe, &byte, 1) < 0 && errno == EINTR)
 		;
@@ -66,12 +67,45 @@ int guard_start(struct tracefs *tracefs, const char *group, struct guard **out)
 	return 0;
 }
 
-void guard_stop(struct guard *guard)
+/* The child that holds: it lets go of what somebody else may wait for the end of. */
+static void hold_run(int pipe)
+{
+	char byte;
+
+	setsid();
+	prctl(PR_SET_NAME, "wsgiscope-hold");
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		close(fd);
+	privilege_drop_all();
+	while (read(pipe, &byte, 1) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
+void guard_hold(void)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return;
+	pid = fork();
+	if (!pid) {
+		close(ends[1]);
+		hold_run(ends[0]);
+	}
+	close(ends[0]);
+	if (pid < 0)
+		close(ends[1]);
+	/* Else our end stays open for as long as we live. */
+}
+
+void guard_stop(struct guard *guard, bool wait)
 {
 	if (!guard)
 		return;
 	close(guard->pipe);
-	while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
+	while (wait && waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	free(guard);
 }

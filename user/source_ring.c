@@ -52,6 +52,7 @@ struct source_ring {
 	source_record_fn fn;
 	void *context;
 	bool ending;
+	bool leaves; /* does not wait until the kernel has taken all probes out */
 	uint64_t now_ns;
 	uint64_t in_flight; /* when it ended */
 };
@@ -233,19 +234,21 @@ struct in_flight {
 	int err;
 };
 
-/* Every request is left as and where it is; those that go on are shown by a copy. */
+/* Every request is left as and where it is; those of living processes are shown by a
+ * copy. */
 static enum tracer_verdict request_peek(void *context, struct rec_request *r)
 {
 	struct in_flight *in_flight = context;
 	struct rec_request copy;
 
-	if (in_flight->err || r->flags & REC_F_DRAINING ||
-	    !follow_is_alive(in_flight->ring->follow, r->h.tgid, r->h.time_ns))
+	if (in_flight->err || !follow_is_alive(in_flight->ring->follow, r->h.tgid, r->h.time_ns))
 		return TRACER_LEAVE;
 	memcpy(&copy, r, sizeof(copy));
 	if (copy.text_bytes > STR_TEXT_MAX)
 		copy.text_bytes = 0;
-	copy.flags |= REC_F_NO_END;
+	if (!(copy.flags & REC_F_DRAINING))
+		copy.flags |= REC_F_NO_END;
+	copy.flags &= ~REC_F_DRAINING;
 	copy.h.size = offsetof(struct rec_request, text) + ((copy.text_bytes + 7) & ~7u);
 	in_flight->err = in_flight->fn(in_flight->context, &copy, copy.h.size);
 	return TRACER_LEAVE;
@@ -275,7 +278,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 	struct source_ring *ring = ring_of(source);
 	int err;
 
-	attach_disarm(ring->attach);
+	attach_stop(ring->attach);
 	err = ring_dispatch(source, fn, context);
 	if (err < 0)
 		return err;
@@ -288,13 +291,15 @@ static void ring_close(struct source *source)
 {
 	struct source_ring *ring = ring_of(source);
 
+	if (ring->leaves)
+		guard_hold();
 	attach_free(ring->attach);
 	follow_close(ring->follow);
 	ring_buffer__free(ring->ring);
 	if (ring->epoll_fd >= 0)
 		close(ring->epoll_fd);
 	tracer_close(ring->tracer);
-	guard_stop(ring->guard);
+	guard_stop(ring->guard, !ring->leaves);
 	tracefs_close(ring->tracefs);
 	free(ring);
 }
@@ -384,6 +389,7 @@ int source_ring_open(const struct config *config, struct source **out)
 		return -ENOMEM;
 	ring->epoll_fd = -1;
 	ring->source.ops = &ring_ops;
+	ring->leaves = config->leaves;
 	ring->source.clock.realtime_offset_ns = realtime_offset();
 	err = ring_setup(ring, config);
 	if (err) {

@@ -19,6 +19,7 @@
 
 #include "abi.h"
 #include "config.h"
+#include "links.h"
 #include "log.h"
 #include "tracefs.h"
 #include "tracer.h"
@@ -149,8 +150,7 @@ void tracer_close(struct tracer *tracer)
 {
 	if (!tracer)
 		return;
-	while (tracer->link_count)
-		bpf_link__destroy(tracer->links[--tracer->link_count]);
+	links_destroy(tracer->links, (size_t)tracer->link_count);
 	ring_page_free(tracer->ring_consumed);
 	ring_page_free(tracer->ring_produced);
 	wsgiscope__destroy(tracer->skel);
