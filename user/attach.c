@@ -4,8 +4,10 @@
  * servers, /proc, or what the programs do.
  */
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "armed_file.h"
@@ -21,7 +23,8 @@ struct armed_pair {
 };
 
 struct armed_process {
-	pid_t pid; /* 0: has ended, but what its children inherited hangs on its events */
+	int anchor; /* -1: none; see anchor_open() */
+	pid_t pid;  /* 0: has ended, but what its children inherited hangs on its events */
 	int pair_count;
 	struct armed_pair *pairs;
 };
@@ -65,6 +68,8 @@ static void mark_disarm(struct attach *attach, enum tracer_mark mark)
 
 static void process_free(struct armed_process *process)
 {
+	if (process->anchor >= 0)
+		close(process->anchor);
 	free(process->pairs);
 	free(process);
 }
@@ -93,6 +98,31 @@ void attach_free(struct attach *attach)
 	disarm(attach);
 	free(attach->processes);
 	free(attach);
+}
+
+/*
+ * A perf event that does nothing and is not handed on in fork(). Where a task has handed all of its
+ * events on, the kernel takes its children's for interchangeable, and at a context switch between
+ * two of them swaps the events rather than to take them out and in (perf_event_context_sched_out).
+ * What a uprobe event is armed for stays the task that it was made for: a worker that ends would
+ * then disarm another one. Without it arming still works, but for that.
+ */
+static void anchor_open(struct armed_process *process)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_DUMMY,
+		.size = sizeof(attr),
+		.disabled = 1,
+	};
+
+	if (process->anchor >= 0)
+		return;
+	process->anchor = (int)syscall(SYS_perf_event_open, &attr, process->pid, -1, -1,
+				       PERF_FLAG_FD_CLOEXEC);
+	if (process->anchor < 0 && errno != ESRCH)
+		log_warn("arming process %d: %s; where workers come and go, some may be missed",
+			 process->pid, strerror(errno));
 }
 
 static int pair_arm(const struct attach *attach, struct armed_pair *pair, pid_t pid)
@@ -136,6 +166,8 @@ static int process_arm(struct attach *attach, struct armed_process *process, int
 	pairs += process->pair_count++;
 	pairs->file = file;
 	memset(pairs->fds, -1, sizeof(pairs->fds));
+	if (attach->files.files[file].inherit)
+		anchor_open(process);
 	return pair_arm(attach, pairs, process->pid);
 }
 
@@ -284,6 +316,7 @@ static struct armed_process *process_add(struct attach *attach, pid_t pid)
 	if (!*grown)
 		return NULL;
 	(*grown)->pid = pid;
+	(*grown)->anchor = -1;
 	attach->process_count++;
 	return *grown;
 }
@@ -309,6 +342,15 @@ int attach_process(struct attach *attach, pid_t pid)
 	return process ? process_arm_all(attach, process) : -ENOMEM;
 }
 
+/* Whether any file is armed by perf events that fork() hands on. */
+static bool is_narrow(const struct attach *attach)
+{
+	for (int f = 0; f < attach->files.count; f++)
+		if (attach->files.files[f].inherit && !attach->files.files[f].whole)
+			return true;
+	return false;
+}
+
 int attach_child(struct attach *attach, pid_t parent_pid, pid_t pid, bool inherited)
 {
 	const struct armed_process *parent = process_find(attach, parent_pid);
@@ -322,6 +364,8 @@ int attach_child(struct attach *attach, pid_t parent_pid, pid_t pid, bool inheri
 		return -ENOMEM;
 	if (!inherited)
 		err = process_arm_all(attach, process);
+	else if (is_narrow(attach))
+		anchor_open(process);
 	for (int i = 0; parent && i < parent->pair_count && !err; i++)
 		if (!attach->files.files[parent->pairs[i].file].inherit)
 			err = process_arm(attach, process, parent->pairs[i].file);
