@@ -26,16 +26,29 @@ enum loop_item {
 	ITEM_TICK,
 	ITEM_DURATION,
 	ITEM_PEER,
+	ITEM_HANGUP,
+	ITEM_OTHERS, /* the first of those that were added; struct loop.others has them */
+};
+
+#define OTHERS_MAX 8
+
+/* What to do where a descriptor is someone else's. */
+struct other {
+	loop_fn fn;
+	void *context; /* borrowed */
 };
 
 struct loop {
-	int epoll_fd, signal_fd, tick_fd, duration_fd;
+	int epoll_fd, signal_fd, tick_fd, duration_fd, hangup_fd;
+	struct other hangup;
+	struct other others[OTHERS_MAX];
+	unsigned int other_count;
 	sigset_t old_signals;
 	struct sigaction old_pipe;
 	bool stop;
 };
 
-static int item_add(struct loop *loop, int fd, enum loop_item item, uint32_t events)
+static int item_add(struct loop *loop, int fd, unsigned int item, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.u32 = item};
 
@@ -84,7 +97,7 @@ int loop_new(struct loop **out)
 
 	if (!loop)
 		goto out;
-	loop->signal_fd = loop->tick_fd = loop->duration_fd = -1;
+	loop->signal_fd = loop->tick_fd = loop->duration_fd = loop->hangup_fd = -1;
 	sigprocmask(SIG_BLOCK, NULL, &loop->old_signals);
 	sigaction(SIGPIPE, NULL, &loop->old_pipe);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -114,7 +127,10 @@ void loop_free(struct loop *loop)
 	/* What has ended the run must not also kill us once it is let through again. */
 	while (loop->signal_fd >= 0 && read(loop->signal_fd, &taken, sizeof(taken)) > 0)
 		;
+	while (loop->hangup_fd >= 0 && read(loop->hangup_fd, &taken, sizeof(taken)) > 0)
+		;
 	fd_close(loop->signal_fd);
+	fd_close(loop->hangup_fd);
 	fd_close(loop->tick_fd);
 	fd_close(loop->duration_fd);
 	fd_close(loop->epoll_fd);
@@ -126,6 +142,40 @@ void loop_free(struct loop *loop)
 int loop_stop_fd(const struct loop *loop)
 {
 	return loop->signal_fd;
+}
+
+int loop_add(struct loop *loop, int fd, loop_fn fn, void *context)
+{
+	unsigned int number = loop->other_count;
+	int error = number < OTHERS_MAX ? 0 : -ENOSPC;
+
+	if (!error)
+		error = item_add(loop, fd, ITEM_OTHERS + number, EPOLLIN);
+	if (error)
+		return error;
+	loop->others[number] = (struct other){fn, context};
+	loop->other_count++;
+	return 0;
+}
+
+int loop_on_hangup(struct loop *loop, loop_fn fn, void *context)
+{
+	sigset_t hangup;
+	int error;
+
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	error = sigprocmask(SIG_BLOCK, &hangup, NULL) ? -errno : 0;
+	if (!error)
+		loop->hangup_fd = signalfd(-1, &hangup, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (!error && loop->hangup_fd < 0)
+		error = -errno;
+	if (!error)
+		error = item_add(loop, loop->hangup_fd, ITEM_HANGUP, EPOLLIN);
+	if (error)
+		log_error("cannot wait for SIGHUP: %s", strerror(-error));
+	loop->hangup = (struct other){fn, context};
+	return error;
 }
 
 void loop_watch_peer(struct loop *loop, int fd)
@@ -162,17 +212,35 @@ static int source_dispatch(struct loop *loop, struct source *source,
 	return more < 0 ? more : 0;
 }
 
-static int item_handle(struct loop *loop, enum loop_item item, struct source *source,
+static int hangup_handle(struct loop *loop)
+{
+	struct signalfd_siginfo taken;
+
+	while (read(loop->hangup_fd, &taken, sizeof(taken)) > 0)
+		; /* several at once are one */
+	return loop->hangup.fn(loop->hangup.context);
+}
+
+static int item_handle(struct loop *loop, unsigned int item, struct source *source,
 		       const struct loop_client *client)
 {
 	uint64_t expirations;
 
-	switch (item) {
+	if (item >= ITEM_OTHERS) {
+		const struct other *other = &loop->others[item - ITEM_OTHERS];
+
+		return other->fn(other->context);
+	}
+	switch ((enum loop_item)item) {
 	case ITEM_SOURCE:
 		return source_dispatch(loop, source, client);
 	case ITEM_TICK:
 		(void)!read(loop->tick_fd, &expirations, sizeof(expirations));
 		return source->ops->tick(source, client->on_record, client->context);
+	case ITEM_HANGUP:
+		return hangup_handle(loop);
+	case ITEM_OTHERS: /* dealt with above */
+		break;
 	case ITEM_SIGNAL: /* left unread: who waits for loop_stop_fd() must see it, too */
 	case ITEM_DURATION:
 	case ITEM_PEER:

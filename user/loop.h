@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one event loop: a source, signals, the tick, the end of the duration. Knows neither what a
- * record is nor who shows it.
+ * The one event loop: a source, signals, the tick, the end of the duration, and descriptors that
+ * others watch. Knows neither what a record is nor who shows it.
  */
 #ifndef WSGISCOPE_LOOP_H
 #define WSGISCOPE_LOOP_H
@@ -28,6 +28,17 @@ void loop_free(struct loop *loop); /* gives the signals back; NULL is fine */
 
 /* Readable as soon as a signal to end has come. */
 int loop_stop_fd(const struct loop *loop);
+
+/*
+ * Someone else's descriptor: fn is called whenever it is readable. 0 to go on; -ECANCELED ends the
+ * run in peace, any other -errno as failed. context: borrowed. 0 or -errno, nothing printed.
+ */
+typedef int (*loop_fn)(void *context);
+int loop_add(struct loop *loop, int fd, loop_fn fn, void *context);
+
+/* SIGHUP calls fn, as loop_add()'s; it does not end the program from here on. 0 or -errno, message
+ * printed. */
+int loop_on_hangup(struct loop *loop, loop_fn fn, void *context);
 
 /* Ends the run in peace when the other end of fd (a pipe, a socket) goes, even if nothing is
  * written. Files and the like have no other end. */

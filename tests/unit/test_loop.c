@@ -49,7 +49,8 @@ static int fake_finish(struct source *source, source_record_fn fn, void *context
 	return fn(context, "", 0);
 }
 
-static const struct source_ops fake_ops = {fake_fd, fake_dispatch, fake_tick, fake_finish, NULL};
+static const struct source_ops fake_ops = {
+	.fd = fake_fd, .dispatch = fake_dispatch, .tick = fake_tick, .finish = fake_finish};
 
 struct client {
 	unsigned int records, batches;
@@ -184,6 +185,88 @@ static void test_descriptor(void **state)
 	close(fake.fd);
 }
 
+/* Reads its descriptor and answers what it is told to. */
+struct watcher {
+	int fd, answer;
+	unsigned int calls;
+};
+
+static int watcher_call(void *context)
+{
+	struct watcher *watcher = context;
+	uint64_t value;
+
+	watcher->calls++;
+	(void)!read(watcher->fd, &value, sizeof(value));
+	return watcher->answer;
+}
+
+/* Two others' descriptors, one of which ends the run; a failure of one is the run's. */
+static void test_others(void **state)
+{
+	static const int answers[] = {-ECANCELED, -EIO};
+
+	for (size_t i = 0; i < COUNT_OF(answers); i++) {
+		struct fake fake = {.source.ops = &fake_ops, .fd = eventfd(0, EFD_CLOEXEC)};
+		struct watcher quiet = {.fd = eventfd(0, EFD_CLOEXEC)};
+		struct watcher called = {.fd = eventfd(1, EFD_CLOEXEC), .answer = answers[i]};
+		struct client client = {0};
+		struct loop_client loop_client = {client_record, client_batch, &client};
+		struct loop *loop;
+
+		assert_int_equal(loop_new(&loop), 0);
+		assert_int_equal(loop_add(loop, quiet.fd, watcher_call, &quiet), 0);
+		assert_int_equal(loop_add(loop, called.fd, watcher_call, &called), 0);
+		assert_int_equal(loop_run(loop, &fake.source, &loop_client, 0),
+				 answers[i] == -ECANCELED ? 0 : answers[i]);
+		loop_free(loop);
+		assert_int_equal(called.calls, 1);
+		assert_int_equal(quiet.calls, 0);
+		assert_int_equal(fake.finishes, 1);
+		close(fake.fd);
+		close(quiet.fd);
+		close(called.fd);
+	}
+}
+
+/* More than there is room for is refused, not forgotten. */
+static void test_too_many_others(void **state)
+{
+	struct watcher watcher = {.fd = -1};
+	struct loop *loop;
+	int fds[32], error = 0, count = 0;
+
+	assert_int_equal(loop_new(&loop), 0);
+	while (!error && count < (int)COUNT_OF(fds)) {
+		fds[count] = eventfd(0, EFD_CLOEXEC);
+		error = loop_add(loop, fds[count++], watcher_call, &watcher);
+	}
+	assert_int_equal(error, -ENOSPC);
+	while (count)
+		close(fds[--count]);
+	loop_free(loop);
+}
+
+/* SIGHUP calls; it neither ends the run nor, afterwards, the program. */
+static void test_hangup(void **state)
+{
+	struct fake fake = {.source.ops = &fake_ops, .fd = eventfd(0, EFD_CLOEXEC)};
+	struct watcher watcher = {.fd = -1, .answer = 0};
+	struct client client = {0};
+	struct loop_client loop_client = {client_record, client_batch, &client};
+	struct loop *loop;
+
+	assert_int_equal(loop_new(&loop), 0);
+	assert_int_equal(loop_on_hangup(loop, watcher_call, &watcher), 0);
+	raise(SIGHUP);
+	assert_int_equal(loop_run(loop, &fake.source, &loop_client, 0.2), 0);
+	assert_int_equal(watcher.calls, 1);
+	assert_true(fake.ticks >= 1); /* it went on */
+	raise(SIGHUP);
+	loop_free(loop);
+	close(fake.fd);
+}
+
 /* The reader of a pipe goes while nothing happens. */
 static void test_peer(void **state)
 {
@@ -210,6 +293,9 @@ int main(void)
 		cmocka_unit_test(test_signal_before),
 		cmocka_unit_test(test_duration_and_tick),
 		cmocka_unit_test(test_descriptor),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_too_many_others),
+		cmocka_unit_test(test_hangup),
 		cmocka_unit_test(test_peer),
 	};
 
