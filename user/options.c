@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "commands.h"
 #include "config.h"
 #include "log.h"
@@ -181,6 +182,8 @@ static const char *type_name(enum option_type type)
 		return "a number of seconds";
 	case OPTION_MS:
 		return "a number of milliseconds";
+	case OPTION_ADDRESS:
+		return "HOST:PORT or [IPv6]:PORT";
 	default:
 		return "a text that is not empty";
 	}
@@ -260,10 +263,12 @@ static bool value_store(const struct option_row *row, const char *text, struct c
 	double real = 0;
 	int error = 0;
 
-	if (takes_argument(row) && row->type != OPTION_STRING)
+	if (row->type == OPTION_STRING)
+		error = *text ? 0 : -EINVAL;
+	else if (row->type == OPTION_ADDRESS)
+		error = address_is_sound(text) ? 0 : -EINVAL;
+	else if (takes_argument(row))
 		error = number_parse(row, text, &whole, &real);
-	else if (row->type == OPTION_STRING && !*text)
-		error = -EINVAL;
 	if (error)
 		return value_refuse(row, text, error);
 	switch (row->type) {
@@ -290,6 +295,7 @@ static bool value_store(const struct option_row *row, const char *text, struct c
 		*(double *)field = real;
 		break;
 	case OPTION_STRING:
+	case OPTION_ADDRESS:
 		*(const char **)field = text;
 		break;
 	}

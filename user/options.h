@@ -41,6 +41,7 @@ enum option_type {
 	OPTION_SECONDS, /* double */
 	OPTION_MS,	/* double */
 	OPTION_STRING,	/* const char *, borrowed from argv; not empty */
+	OPTION_ADDRESS, /* the same, of the form HOST:PORT */
 };
 
 struct option_row {

@@ -53,6 +53,14 @@
 	.min = 16, .max = 1U << 20, \
 	.help = "requests followed at once (10240)"}
 
+#define ROW_STATSD {.name = "statsd", .type = OPTION_ADDRESS, \
+	.offset = offsetof(struct config, statsd), .argument = "HOST:PORT", \
+	.help = "also send each request's five metrics there"}
+
+#define ROW_DOGSTATSD {.name = "dogstatsd", .type = OPTION_ADDRESS, \
+	.offset = offsetof(struct config, dogstatsd), .argument = "HOST:PORT", \
+	.help = "the same with tags, for Datadog's agent"}
+
 #define ROW_OUTPUT {.name = "output", .letter = 'o', .type = OPTION_STRING, \
 	.offset = offsetof(struct config, output), .argument = "FILE", \
 	.required = true, .help = "where the recording goes"}

@@ -13,8 +13,8 @@
 #include "unit.h"
 
 static const struct option_row rows[] = {
-	ROW_PID,  ROW_DURATION, ROW_COUNT,     ROW_JSON,	  ROW_MIN_MS,
-	ROW_PATH, ROW_BLOCKS,	ROW_RING_SIZE, ROW_MAX_IN_FLIGHT, {0},
+	ROW_PID,    ROW_DURATION,  ROW_COUNT,	      ROW_JSON,	  ROW_MIN_MS, ROW_PATH,
+	ROW_BLOCKS, ROW_RING_SIZE, ROW_MAX_IN_FLIGHT, ROW_STATSD, {0},
 };
 
 static const struct option_command command = {.verb = "trace", .summary = "Shows.", .rows = rows};
@@ -92,6 +92,8 @@ static void test_taken(void **state)
 	assert_int_equal(config.max_in_flight, 2048);
 	assert_true(parse(&command, "--ring-size 1M", &config, &status, said, sizeof(said)));
 	assert_int_equal(config.ring_bytes, 1 << 20);
+	assert_true(parse(&command, "--statsd [::1]:8125", &config, &status, said, sizeof(said)));
+	assert_string_equal(config.statsd, "[::1]:8125");
 	assert_true(parse(&command, "", &config, &status, said, sizeof(said)));
 }
 
@@ -140,6 +142,10 @@ static void test_refused(void **state)
 		{"--ring-size 99999999999999999M", "out of range"},
 		{"--max-in-flight 1", "out of range"},
 		{"--path=", "--path: '' is not a text that is not empty"},
+		{"--statsd=", "--statsd: '' is not HOST:PORT or [IPv6]:PORT"},
+		{"--statsd localhost", "--statsd: 'localhost' is not HOST:PORT or [IPv6]:PORT"},
+		{"--statsd ::1:8125", "is not HOST:PORT"},
+		{"--statsd localhost:70000", "is not HOST:PORT"},
 		{"surplus", "'surplus' is one argument too many"},
 	};
 
