@@ -50,6 +50,7 @@ struct request_threads {
 	struct pid_table processes, threads;
 	struct pid_table ended; /* threads, by their tid */
 	struct aggregate_pool pools[POOLS_MAX];
+	struct aggregate_pool shown[POOLS_MAX]; /* without what nobody is of */
 	char names[POOLS_MAX][NAME_BYTES];
 	unsigned int pool_count;
 };
@@ -276,6 +277,17 @@ void request_threads_open(struct request_threads *threads, const struct request 
 		pool->oldest_ns = age_ns;
 }
 
+void request_threads_draining(struct request_threads *threads, const struct request *request,
+			      uint64_t ns)
+{
+	threads->pools[request_note(threads, request)].in_flight_ns += ns;
+}
+
+static bool pool_is_used(const struct aggregate_pool *pool)
+{
+	return pool->processes || pool->threads || pool->active || pool->in_flight_ns;
+}
+
 const struct aggregate_pool *request_threads_pools(struct request_threads *threads, size_t *count)
 {
 	const struct process *process;
@@ -289,6 +301,9 @@ const struct aggregate_pool *request_threads_pools(struct request_threads *threa
 	at = 0;
 	while ((thread = pid_table_next(&threads->threads, &at)))
 		threads->pools[thread->pool].threads++;
-	*count = threads->pool_count;
-	return threads->pools;
+	*count = 0;
+	for (unsigned int i = 0; i < threads->pool_count; i++)
+		if (i > POOL_OTHER || pool_is_used(&threads->pools[i]))
+			threads->shown[(*count)++] = threads->pools[i];
+	return threads->shown;
 }

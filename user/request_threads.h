@@ -34,7 +34,12 @@ void request_threads_begin(struct request_threads *threads, uint64_t now_ns);
 /* A request in flight, and how long it has been. */
 void request_threads_open(struct request_threads *threads, const struct request *request,
 			  uint64_t age_ns);
-/* The moment's pools, one for each application that a process or a request is of. Valid until the
+/* One that has ended and may still write: it is not active any more, but not among those that
+ * ended either. How long it was. */
+void request_threads_draining(struct request_threads *threads, const struct request *request,
+			      uint64_t ns);
+/* The moment's pools, one for each application that a process or a request is or was of; "other"
+ * and what has no name only where somebody is of them now. Valid until the
  * next call that changes them. */
 const struct aggregate_pool *request_threads_pools(struct request_threads *threads, size_t *count);
 

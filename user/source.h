@@ -44,9 +44,10 @@ struct source_ops {
 	int (*finish)(struct source *source, source_record_fn fn, void *context);
 	void (*close)(struct source *source); /* frees it */
 	/*
-	 * Hands out each request that has begun and not ended as it is now: a REC_REQUEST with
-	 * REC_F_NO_END, of the thread that began it, last heard of when it began. They will come
-	 * again when they end. 0, -errno, what fn returned. NULL: a recording has none.
+	 * Hands out each request that has begun and was not yet handed out, as it is now: a
+	 * REC_REQUEST of the thread that began it, with REC_F_NO_END where it goes on, without
+	 * where its end was seen and late writes are waited for. They will come again when they
+	 * are done with. 0, -errno, what fn returned. NULL: a recording has none.
 	 */
 	int (*in_flight)(struct source *source, source_record_fn fn, void *context);
 	/* 0 or -errno. NULL: a recording has none. */

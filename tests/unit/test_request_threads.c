@@ -115,6 +115,11 @@ static void test_in_flight(void **state)
 	assert_int_equal(pool("shop").oldest_ns, 7);
 	assert_int_equal(pool("shop").in_flight_ns, 12);
 	assert_int_equal(pool(NULL).active, 1);
+	request_threads_draining(threads,
+				 &(struct request){.pid = 10, .tid = 11, .app = {"shop", 4}}, 90);
+	assert_int_equal(pool("shop").active, 2); /* it has ended */
+	assert_int_equal(pool("shop").oldest_ns, 7);
+	assert_int_equal(pool("shop").in_flight_ns, 102);
 	request_threads_begin(threads, 101 * SECOND);
 	assert_int_equal(pool("shop").active, 0);
 	assert_int_equal(pool("shop").oldest_ns, 0);
@@ -172,7 +177,7 @@ static void test_many_names(void **state)
 		ended(i, i, app);
 	}
 	request_threads_pools(threads, &count);
-	assert_int_equal(count, AGGREGATE_POOLS_MAX + 2);
+	assert_int_equal(count, AGGREGATE_POOLS_MAX + 1); /* none is without a name */
 	assert_int_equal(pool("other").threads, 500 - AGGREGATE_POOLS_MAX);
 }
 
