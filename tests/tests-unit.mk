@@ -18,6 +18,8 @@ PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c esc
 PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_choose.c \
 	exposition_self.c labels.c metric_writer.c path_shape.c recent.c series.c settings.c \
 	settings_parse.c text_buffer.c)
+# What the daemon has beside them.
+PURE_SRC += $(addprefix user/,address.c pid_table.c request_threads.c sinks/statsd.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
 UNIT_TESTS := assemble assemble_names assemble_states block_store decode escape filter histogram \
@@ -25,6 +27,7 @@ UNIT_TESTS := assemble assemble_names assemble_states block_store decode escape 
 	worker_table
 UNIT_TESTS += aggregate capacity exposition key_table labels no_memory path_shape settings \
 	text_buffer
+UNIT_TESTS += address statsd
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
 $(SAN_O)/%.o: %.c

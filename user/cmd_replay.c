@@ -26,6 +26,23 @@ static const struct option_command replay_command = {
 	.operand_offset = offsetof(struct config, input),
 };
 
+static int replay_run(const struct config *config, struct loop *loop, struct source *source)
+{
+	const struct pipeline_outputs outputs = {
+		.sinks = {config->json ? &sink_json : &sink_text},
+		.out_fd = STDOUT_FILENO,
+		.stop_fd = loop_stop_fd(loop),
+	};
+	struct pipeline *pipeline;
+	int error = pipeline_new(config, source, &outputs, &pipeline);
+
+	if (error)
+		return error;
+	error = pipeline_run(pipeline, loop, source);
+	pipeline_free(pipeline);
+	return error;
+}
+
 int cmd_replay(int argc, char **argv)
 {
 	struct config config = {0};
@@ -39,8 +56,7 @@ int cmd_replay(int argc, char **argv)
 	if (!error)
 		error = source_file_open(config.input, &source);
 	if (!error)
-		error = pipeline_run(&config, loop, source, config.json ? &sink_json : &sink_text,
-				     STDOUT_FILENO);
+		error = replay_run(&config, loop, source);
 	if (source)
 		source->ops->close(source);
 	loop_free(loop);

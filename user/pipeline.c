@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Owns the state of one run. A record that cannot be decoded is counted as lost and left behind;
- * only the output, or the sink's memory, can end a run as failed.
+ * only the output, or a sink's memory, can end a run as failed.
  */
 #include "pipeline.h"
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregate.h"
 #include "assemble.h"
 #include "block_store.h"
 #include "config.h"
@@ -18,18 +19,30 @@
 #include "loop.h"
 #include "output.h"
 #include "request.h"
+#include "request_threads.h"
 #include "sink.h"
+#include "source.h"
+
+struct pipeline_sink {
+	const struct sink *sink;
+	void *state;
+};
 
 struct pipeline {
 	const struct config *config;
-	const struct sink *sink;
-	void *sink_state;
-	struct output *output;
+	struct pipeline_sink sinks[PIPELINE_SINKS_MAX];
+	size_t sink_count;
+	struct aggregate *aggregate;	 /* NULL: none */
+	struct request_threads *threads; /* NULL: none */
+	int out_fd;
+	struct output *output; /* NULL: nothing is printed */
 	struct assembler *assembler;
 	struct block_store *blocks; /* NULL: not asked for */
 	struct event event;
 	struct event_counters counters; /* the last that came */
+	struct event_counters shown;	/* what totals points at */
 	struct request_totals totals;
+	uint64_t now_ns; /* of pipeline_catch_up() */
 	uint64_t stream_losses;
 	bool enough; /* no more requests are shown */
 };
@@ -37,8 +50,29 @@ struct pipeline {
 static int block_show(void *context, const struct request_block *block)
 {
 	struct pipeline *pipeline = context;
+	int error = 0;
 
-	return pipeline->sink->on_block(pipeline->sink_state, block);
+	for (size_t i = 0; i < pipeline->sink_count && !error; i++) {
+		const struct pipeline_sink *to = &pipeline->sinks[i];
+
+		if (to->sink->on_block)
+			error = to->sink->on_block(to->state, block);
+	}
+	return error;
+}
+
+static int request_show(struct pipeline *pipeline, const struct request *request)
+{
+	int error = 0;
+
+	if (pipeline->aggregate)
+		aggregate_request(pipeline->aggregate, request);
+	for (size_t i = 0; i < pipeline->sink_count && !error; i++)
+		error = pipeline->sinks[i].sink->on_request(pipeline->sinks[i].state, request);
+	if (error)
+		return error;
+	pipeline->totals.shown++;
+	return pipeline->totals.shown == pipeline->config->count ? -ECANCELED : 0;
 }
 
 static int request_take(struct pipeline *pipeline)
@@ -49,18 +83,13 @@ static int request_take(struct pipeline *pipeline)
 
 	pipeline->totals.requests++;
 	assembler_request(pipeline->assembler, &pipeline->event, &request);
+	if (pipeline->threads)
+		request_threads_ended(pipeline->threads, &request);
 	shown = filter_passes(pipeline->config, &request);
 	if (pipeline->blocks)
 		error = block_store_take(pipeline->blocks, request.pid, request.id,
-					 shown && pipeline->sink->on_block ? block_show : NULL,
-					 pipeline);
-	if (error || !shown)
-		return error;
-	error = pipeline->sink->on_request(pipeline->sink_state, &request);
-	if (error)
-		return error;
-	pipeline->totals.shown++;
-	return pipeline->totals.shown == pipeline->config->count ? -ECANCELED : 0;
+					 shown ? block_show : NULL, pipeline);
+	return error || !shown ? error : request_show(pipeline, &request);
 }
 
 static int block_take(struct pipeline *pipeline)
@@ -107,15 +136,55 @@ static int pipeline_record(void *context, const void *record, size_t bytes)
 		return 0;
 	default:
 		assembler_learn(pipeline->assembler, &pipeline->event);
+		if (pipeline->threads)
+			request_threads_learn(pipeline->threads, &pipeline->event);
 		return 0;
 	}
+}
+
+/* A request that will come again when it is done with. */
+static int flight_record(void *context, const void *record, size_t bytes)
+{
+	struct pipeline *pipeline = context;
+	struct event *event = &pipeline->event;
+	const struct event_request *open = &event->request;
+	uint64_t until_ns, age_ns;
+	struct request request;
+
+	if (decode_record(record, bytes, event) || event->kind != EVENT_IS_REQUEST)
+		return 0; /* it is counted when it comes to stay */
+	assembler_request(pipeline->assembler, event, &request);
+	until_ns = open->end_ns ? open->end_ns : pipeline->now_ns;
+	age_ns = until_ns > open->start_ns ? until_ns - open->start_ns : 0;
+	if (open->end_ns)
+		request_threads_draining(pipeline->threads, &request, age_ns);
+	else
+		request_threads_open(pipeline->threads, &request, age_ns);
+	return 0;
+}
+
+int pipeline_catch_up(struct pipeline *pipeline, struct source *source, uint64_t now_ns)
+{
+	int more = source->ops->dispatch(source, pipeline_record, pipeline);
+
+	if (more < 0)
+		return more;
+	if (!source->ops->in_flight || !pipeline->threads)
+		return 0;
+	pipeline->now_ns = now_ns;
+	request_threads_begin(pipeline->threads, now_ns);
+	return source->ops->in_flight(source, flight_record, pipeline);
 }
 
 static int pipeline_batch(void *context)
 {
 	struct pipeline *pipeline = context;
 
-	return output_flush(pipeline->output);
+	for (size_t i = 0; i < pipeline->sink_count; i++) {
+		if (pipeline->sinks[i].sink->on_batch)
+			pipeline->sinks[i].sink->on_batch(pipeline->sinks[i].state);
+	}
+	return pipeline->output ? output_flush(pipeline->output) : 0;
 }
 
 static void count_add(struct request_count *counts, const char *name, uint64_t value)
@@ -127,51 +196,90 @@ static void count_add(struct request_count *counts, const char *name, uint64_t v
 }
 
 /* The kernel side's losses and our own, in one list. */
-static void totals_fill(struct pipeline *pipeline)
+const struct request_totals *pipeline_totals(struct pipeline *pipeline)
 {
-	struct event_counters *counters = &pipeline->counters;
+	struct event_counters *shown = &pipeline->shown;
 
-	count_add(counters->losses, decode_stream_loss(), pipeline->stream_losses);
+	*shown = pipeline->counters;
+	count_add(shown->losses, decode_stream_loss(), pipeline->stream_losses);
 	if (pipeline->blocks)
-		count_add(counters->losses, "blocks_full", block_store_lost(pipeline->blocks));
-	pipeline->totals.events = counters->events;
-	pipeline->totals.losses = counters->losses;
+		count_add(shown->losses, "blocks_full", block_store_lost(pipeline->blocks));
+	for (size_t i = 0; i < pipeline->sink_count; i++) {
+		const struct pipeline_sink *from = &pipeline->sinks[i];
+
+		if (from->sink->loss)
+			count_add(shown->losses, from->sink->loss, from->sink->lost(from->state));
+	}
+	pipeline->totals.events = shown->events;
+	pipeline->totals.losses = shown->losses;
+	return &pipeline->totals;
 }
 
-static int pipeline_open(struct pipeline *pipeline, const struct source *source, int out_fd,
-			 int stop_fd)
+static int sinks_open(struct pipeline *pipeline, const struct pipeline_outputs *outputs)
 {
-	const struct config *config = pipeline->config;
-	int error = output_open(out_fd, stop_fd, &pipeline->output);
+	FILE *out = pipeline->output ? output_stream(pipeline->output) : NULL;
 
+	for (size_t i = 0; i < PIPELINE_SINKS_MAX; i++) {
+		struct pipeline_sink *next = &pipeline->sinks[pipeline->sink_count];
+		int error;
+
+		if (!outputs->sinks[i])
+			continue;
+		next->sink = outputs->sinks[i];
+		error = next->sink->open(pipeline->config, out, &next->state);
+		if (error)
+			return error;
+		pipeline->sink_count++;
+	}
+	return 0;
+}
+
+static int pipeline_open(struct pipeline *pipeline, const struct source *source,
+			 const struct pipeline_outputs *outputs)
+{
+	int error = 0;
+
+	if (outputs->out_fd >= 0)
+		error = output_open(outputs->out_fd, outputs->stop_fd, &pipeline->output);
 	if (!error)
 		error = assembler_new(source->clock.realtime_offset_ns, &pipeline->assembler);
-	if (!error && config->blocks) {
+	if (!error && pipeline->config->blocks) {
 		pipeline->blocks = block_store_new();
 		error = pipeline->blocks ? 0 : -ENOMEM;
 	}
-	if (!error)
-		error = pipeline->sink->open(config, output_stream(pipeline->output),
-					     &pipeline->sink_state);
 	if (error)
 		log_error("cannot set up the output: %s", strerror(-error));
-	return error;
+	return error ? error : sinks_open(pipeline, outputs);
 }
 
-/* The footer, and what became of the output. 0 or -errno, message printed. */
-static int pipeline_end(struct pipeline *pipeline)
+int pipeline_new(const struct config *config, const struct source *source,
+		 const struct pipeline_outputs *outputs, struct pipeline **out)
 {
+	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
 	int error;
 
-	totals_fill(pipeline);
-	if (pipeline->sink->on_end && !output_flush(pipeline->output)) {
-		error = pipeline->sink->on_end(pipeline->sink_state, &pipeline->totals);
-		if (error) {
-			log_error("cannot make the totals: %s", strerror(-error));
-			return error;
-		}
+	if (!pipeline) {
+		log_error("cannot set up the output: %s", strerror(ENOMEM));
+		return -ENOMEM;
 	}
-	error = output_flush(pipeline->output);
+	pipeline->config = config;
+	pipeline->out_fd = outputs->out_fd;
+	pipeline->aggregate = outputs->aggregate;
+	pipeline->threads = outputs->threads;
+	error = pipeline_open(pipeline, source, outputs);
+	if (error) {
+		pipeline_free(pipeline);
+		return error;
+	}
+	*out = pipeline;
+	return 0;
+}
+
+/* What became of the output. 0 or -errno, message printed. */
+static int output_answer(struct pipeline *pipeline)
+{
+	int error = pipeline->output ? output_flush(pipeline->output) : 0;
+
 	if (error == -EPIPE) /* who read has read enough */
 		return 0;
 	if (error == -ECANCELED)
@@ -181,40 +289,47 @@ static int pipeline_end(struct pipeline *pipeline)
 	return error;
 }
 
-static void pipeline_free(struct pipeline *pipeline)
+/* The footers, and what became of the output. 0 or -errno, message printed. */
+static int pipeline_end(struct pipeline *pipeline)
 {
-	if (pipeline->sink_state)
-		pipeline->sink->close(pipeline->sink_state);
+	for (size_t i = 0; i < pipeline->sink_count; i++) {
+		const struct pipeline_sink *to = &pipeline->sinks[i];
+		int error;
+
+		if (!to->sink->on_end || (pipeline->output && output_flush(pipeline->output)))
+			continue;
+		error = to->sink->on_end(to->state, pipeline_totals(pipeline));
+		if (error) {
+			log_error("cannot make the totals: %s", strerror(-error));
+			return error;
+		}
+	}
+	return output_answer(pipeline);
+}
+
+void pipeline_free(struct pipeline *pipeline)
+{
+	if (!pipeline)
+		return;
+	for (size_t i = 0; i < pipeline->sink_count; i++)
+		pipeline->sinks[i].sink->close(pipeline->sinks[i].state);
 	block_store_free(pipeline->blocks);
 	assembler_free(pipeline->assembler);
 	output_close(pipeline->output);
 	free(pipeline);
 }
 
-int pipeline_run(const struct config *config, struct loop *loop, struct source *source,
-		 const struct sink *sink, int out_fd)
+int pipeline_run(struct pipeline *pipeline, struct loop *loop, struct source *source)
 {
-	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
 	struct loop_client client = {pipeline_record, pipeline_batch, pipeline};
-	int error = -ENOMEM, end_error;
+	int error, end_error;
 
-	if (!pipeline) {
-		log_error("cannot set up the output: %s", strerror(-error));
-		return error;
-	}
-	pipeline->config = config;
-	pipeline->sink = sink;
-	error = pipeline_open(pipeline, source, out_fd, loop_stop_fd(loop));
-	if (error)
-		goto out;
-	loop_watch_peer(loop, out_fd);
-	error = loop_run(loop, source, &client, config->duration_s);
+	if (pipeline->output)
+		loop_watch_peer(loop, pipeline->out_fd);
+	error = loop_run(loop, source, &client, pipeline->config->duration_s);
 	/* What ended the run: the output (said below), or the source (which has said it). */
-	if (error == -EPIPE || error == output_flush(pipeline->output))
+	if (error == -EPIPE || (pipeline->output && error == output_flush(pipeline->output)))
 		error = 0;
 	end_error = pipeline_end(pipeline);
-	error = error ? error : end_error;
-out:
-	pipeline_free(pipeline);
-	return error;
+	return error ? error : end_error;
 }

@@ -20,16 +20,24 @@ static void replay(const char *path, const struct sink *sink)
 	const struct config config = {.blocks = true};
 	struct source *source = NULL;
 	struct loop *loop = NULL;
-	int out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct pipeline_outputs outputs = {
+		.sinks = {sink},
+		.out_fd = open("/dev/null", O_WRONLY | O_CLOEXEC),
+		.stop_fd = -1,
+	};
+	struct pipeline *pipeline;
 
-	if (out < 0 || loop_new(&loop))
+	if (outputs.out_fd < 0 || loop_new(&loop))
 		abort();
 	if (!source_file_open(path, &source)) {
-		pipeline_run(&config, loop, source, sink, out);
+		if (!pipeline_new(&config, source, &outputs, &pipeline)) {
+			pipeline_run(pipeline, loop, source);
+			pipeline_free(pipeline);
+		}
 		source->ops->close(source);
 	}
 	loop_free(loop);
-	close(out);
+	close(outputs.out_fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "aggregate.h"
 #include "config.h"
 #include "log.h"
 #include "loop.h"
 #include "pipeline.h"
 #include "record_make.h"
 #include "request.h"
+#include "settings.h"
 #include "sink.h"
 #include "source.h"
 #include "unit.h"
@@ -65,7 +67,7 @@ static struct {
 	int open_answer, answer; /* to on_request */
 	bool write_much;
 	bool counted;
-	uint64_t totals_requests, totals_shown, ring_full, stream;
+	uint64_t totals_requests, totals_shown, ring_full, stream, silent_unsent;
 } seen;
 
 static int fake_open(const struct config *config, FILE *out, void **state)
@@ -94,6 +96,8 @@ static int fake_end(void *state, const struct request_totals *totals)
 	for (const struct request_count *loss = totals->losses; loss->name; loss++) {
 		if (!strcmp(loss->name, "ring_full"))
 			seen.ring_full = loss->value;
+		if (!strcmp(loss->name, "silent_unsent"))
+			seen.silent_unsent = loss->value;
 		if (!strcmp(loss->name, "stream"))
 			seen.stream = loss->value;
 	}
@@ -105,25 +109,93 @@ static void fake_close(void *state)
 	seen.closes++;
 }
 
-static const struct sink fake_sink = {"fake", fake_open, fake_request, NULL, fake_end, fake_close};
+static const struct sink fake_sink = {
+	.name = "fake",
+	.open = fake_open,
+	.on_request = fake_request,
+	.on_end = fake_end,
+	.close = fake_close,
+};
+
+/* A second one, that prints nothing and has losses of its own. */
+static struct {
+	unsigned int requests, batches, closes;
+	int answer;
+} silent;
+
+static int silent_open(const struct config *config, FILE *out, void **state)
+{
+	*state = &silent;
+	return 0;
+}
+
+static int silent_request(void *state, const struct request *request)
+{
+	silent.requests++;
+	return silent.answer;
+}
+
+static void silent_batch(void *state)
+{
+	silent.batches++;
+}
+
+static uint64_t silent_lost(const void *state)
+{
+	return 7;
+}
+
+static void silent_close(void *state)
+{
+	silent.closes++;
+}
+
+static const struct sink silent_sink = {
+	.name = "silent",
+	.open = silent_open,
+	.on_request = silent_request,
+	.on_batch = silent_batch,
+	.loss = "silent_unsent",
+	.lost = silent_lost,
+	.close = silent_close,
+};
+
+static int run_outputs(const struct config *config, const struct pipeline_outputs *outputs)
+{
+	struct source source = {.ops = &fake_ops};
+	struct pipeline *pipeline;
+	struct loop *loop;
+	int error;
+
+	assert_int_equal(loop_new(&loop), 0);
+	error = pipeline_new(config, &source, outputs, &pipeline);
+	if (!error) {
+		error = pipeline_run(pipeline, loop, &source);
+		pipeline_free(pipeline);
+	}
+	loop_free(loop);
+	return error;
+}
 
 static int run(struct config config, const char *out_path)
 {
-	struct source source = {.ops = &fake_ops};
-	int fd = open(out_path, O_WRONLY | O_CLOEXEC), error;
-	struct loop *loop;
+	struct pipeline_outputs outputs = {
+		.sinks = {&fake_sink},
+		.out_fd = open(out_path, O_WRONLY | O_CLOEXEC),
+		.stop_fd = -1,
+	};
+	int error;
 
-	assert_true(fd >= 0);
-	assert_int_equal(loop_new(&loop), 0);
-	error = pipeline_run(&config, loop, &source, &fake_sink, fd);
-	loop_free(loop);
-	close(fd);
+	assert_true(outputs.out_fd >= 0);
+	error = run_outputs(&config, &outputs);
+	close(outputs.out_fd);
 	return error;
 }
 
 static int setup(void **state)
 {
 	memset(&seen, 0, sizeof(seen));
+	memset(&silent, 0, sizeof(silent));
 	log_level_set(LOG_LEVEL_NONE);
 	return 0;
 }
@@ -189,6 +261,63 @@ static void test_full_output(void **state)
 	assert_int_equal(seen.closes, 1);
 }
 
+/* Two sinks in any two places, and nothing printed: each gets all, the losses come together. */
+static void test_two_sinks(void **state)
+{
+	const struct config config = {0};
+	const struct pipeline_outputs outputs = {
+		.sinks = {NULL, &silent_sink, NULL, &fake_sink}, .out_fd = -1, .stop_fd = -1};
+
+	assert_int_equal(run_outputs(&config, &outputs), 0);
+	assert_int_equal(seen.requests, REQUESTS + 1);
+	assert_int_equal(silent.requests, REQUESTS + 1);
+	assert_true(silent.batches >= 1);
+	assert_int_equal(seen.silent_unsent, 7);
+	assert_int_equal(seen.stream, 5);
+	assert_int_equal(seen.closes, 1);
+	assert_int_equal(silent.closes, 1);
+}
+
+/* The second does not open: the first is closed again. */
+static void test_second_does_not_open(void **state)
+{
+	const struct config config = {0};
+	const struct pipeline_outputs outputs = {
+		.sinks = {&silent_sink, &fake_sink}, .out_fd = -1, .stop_fd = -1};
+
+	seen.open_answer = -ENOMEM;
+	assert_int_equal(run_outputs(&config, &outputs), -ENOMEM);
+	assert_int_equal(silent.closes, 1);
+	assert_int_equal(seen.closes, 0);
+}
+
+static void test_second_fails(void **state)
+{
+	const struct config config = {0};
+	const struct pipeline_outputs outputs = {
+		.sinks = {&silent_sink, &fake_sink}, .out_fd = -1, .stop_fd = -1};
+
+	silent.answer = -ENOMEM;
+	assert_int_equal(run_outputs(&config, &outputs), -ENOMEM);
+	assert_int_equal(seen.requests, 0);
+	assert_int_equal(seen.ends, 1);
+}
+
+/* All that is shown is added up, whoever else gets it. */
+static void test_aggregate(void **state)
+{
+	const struct config config = {.path_glob = "/odd"};
+	struct pipeline_outputs outputs = {.out_fd = -1, .stop_fd = -1};
+	struct settings *settings;
+
+	assert_int_equal(settings_default(&settings), 0);
+	assert_int_equal(aggregate_new(settings, &outputs.aggregate), 0);
+	assert_int_equal(run_outputs(&config, &outputs), 0);
+	assert_int_equal(aggregate_requests(outputs.aggregate), 3);
+	aggregate_free(outputs.aggregate);
+	settings_free(settings);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +328,10 @@ int main(void)
 		cmocka_unit_test_setup(test_sink_ends_in_peace, setup),
 		cmocka_unit_test_setup(test_sink_does_not_open, setup),
 		cmocka_unit_test_setup(test_full_output, setup),
+		cmocka_unit_test_setup(test_two_sinks, setup),
+		cmocka_unit_test_setup(test_second_does_not_open, setup),
+		cmocka_unit_test_setup(test_second_fails, setup),
+		cmocka_unit_test_setup(test_aggregate, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "config.h"
 #include "escape.h"
+#include "log.h"
 #include "request.h"
 #include "summary.h"
 #include "words.h"
@@ -44,14 +46,14 @@ static int text_open(const struct config *config, FILE *out, void **state)
 {
 	struct text_state *text = calloc(1, sizeof(*text));
 
-	if (!text)
-		return -ENOMEM;
-	text->out = out;
-	text->summary = summary_new();
-	if (!text->summary) {
+	if (text)
+		text->summary = summary_new();
+	if (!text || !text->summary) {
+		log_error("cannot set up the output: %s", strerror(ENOMEM));
 		free(text);
 		return -ENOMEM;
 	}
+	text->out = out;
 	header_print(out);
 	*state = text;
 	return 0;

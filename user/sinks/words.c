@@ -99,6 +99,7 @@ static const struct loss_words {
 	{"sweep_race", false, "changed while it was being taken"},
 	{"stream", false, "records that could not be decoded"},
 	{"in_flight", false, "had not ended when the trace did"},
+	{"statsd_unsent", true, "datagrams that StatsD's host refused or the network did not take"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
 	{NULL, false, NULL},
 };
