@@ -88,6 +88,11 @@ bool escape_is_plain(const char *text, size_t bytes)
 	for (size_t i = 0; i < bytes;) {
 		uint32_t code;
 
+		if (text[i] > ' ' && text[i] < 0x7f &&
+		    text[i] != '\\') { /* most of what there is */
+			i++;
+			continue;
+		}
 		i += escape_next(text + i, bytes - i, &code);
 		if (code == NOT_TEXT || is_control(code) || code == ' ' || code == '\\' ||
 		    is_hidden(code))
