@@ -66,12 +66,22 @@ with open("user/sinks/words.c", encoding="utf-8") as stream:
     words = stream.read()
 assert len(losses) > 5
 advised = re.findall(r'^\t\{"(\w+)", (?:true|false),', words, re.M)
-check("sinks/words.c", losses + ["blocks_full"], advised)
+check("sinks/words.c", losses + ["statsd_unsent", "blocks_full"], advised)
 check("man page, LOSSES", advised, re.findall(r"^\.It (\w+)$", sections["LOSSES"], re.M))
 notes = re.findall(r'^\t\{NOTE_\w+,\s+"(\w+)"', words, re.M)
 assert len(notes) > 5
 check("man page, notes", notes, [
     name for line in re.findall(r"^\.It (.*)$", sections["JSON"].split(".It notes")[1], re.M)
+    for name in line.split(" , ")])
+metrics = []
+for path in ("user/exposition.c", "user/exposition_self.c"):
+    with open(path, encoding="utf-8") as stream:
+        metrics += [name + {"COUNTER": "_total", "INFO": "_info"}.get(kind, "") for name, kind in
+                    re.findall(r'"((?:wsgi|http|wsgiscope|process)_\w+)",\s+METRIC_(\w+)',
+                               stream.read())]
+assert len(metrics) > 20
+check("man page, Metrics", metrics, [
+    name for line in re.findall(r"^\.It Li (.*)$", sections["Metrics"], re.M)
     for name in line.split(" , ")])
 print("\n".join(failures) or "docs: the man page and the completion agree with the program")
 sys.exit(bool(failures))
