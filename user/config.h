@@ -22,6 +22,11 @@ struct config {
 	int verbose;		/* -v, -vv */
 	uint32_t ring_bytes;	/* --ring-size: a power of two, of pages */
 	uint32_t max_in_flight; /* --max-in-flight: requests followed at once */
+	bool samples;		/* take stacks; the rest says how */
+	uint32_t sample_hz;	/* -F: ticks of the sampling clock a second and CPU */
+	bool off_cpu;		/* --off-cpu: where threads wait, instead of where they run */
+	bool wall;		/* --wall: both */
+	bool native;		/* --native: the kernel's and native frames too */
 };
 
 #endif

@@ -16,7 +16,7 @@
 
 static const char *const event_names[EVENT_COUNT] = {
 	[EVENT_START] = "starts", [EVENT_BLOCK] = "blocks",   [EVENT_END] = "ends",
-	[EVENT_WRITE] = "writes", [EVENT_RECORD] = "records",
+	[EVENT_WRITE] = "writes", [EVENT_RECORD] = "records", [EVENT_SAMPLE] = "samples",
 };
 
 static const char *const loss_names[DROP_REASONS] = {
@@ -32,13 +32,15 @@ static const char *const loss_names[DROP_REASONS] = {
 	[DROP_SWEEP_RACE] = "sweep_race",
 	[DROP_STREAM] = "stream",
 	[DROP_IN_FLIGHT] = "in_flight",
+	[DROP_WAIT_UNSAMPLED] = "wait_unsampled",
+	[DROP_CODE_LOST] = "code_lost",
 };
 
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
-_Static_assert(EVENT_RECORD + 1 == EVENT_COUNT, "a new event needs its name above");
-_Static_assert(DROP_IN_FLIGHT + 1 == DROP_REASONS, "a new reason needs its name above");
+_Static_assert(EVENT_SAMPLE + 1 == EVENT_COUNT, "a new event needs its name above");
+_Static_assert(DROP_CODE_LOST + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
 _Static_assert(DROP_REASONS + 2 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
