@@ -100,6 +100,8 @@ static const struct loss_words {
 	{"sweep_race", false, "changed while it was being taken"},
 	{"stream", false, "records that could not be decoded"},
 	{"in_flight", false, "had not ended when the trace did"},
+	{"wait_unsampled", true, "waits of threads that had not been seen to run before"},
+	{"code_lost", true, "functions whose process ended before they could be named"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
 	{NULL, false, NULL},
 };
