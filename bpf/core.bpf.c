@@ -8,6 +8,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct processes_map processes SEC(".maps");
+struct pythons_map pythons SEC(".maps");
 struct threads_map threads SEC(".maps");
 struct requests_map requests SEC(".maps");
 struct ring_map ring SEC(".maps");

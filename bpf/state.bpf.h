@@ -14,6 +14,7 @@
 
 #include "abi.h"
 #include "marks.h"
+#include "pystack.h"
 
 enum process_flags {
 	/* As enum server_flags of user/servers/server.h, set by user space. */
@@ -101,6 +102,14 @@ struct processes_map {
 	__type(value, struct process);
 };
 
+/* The CPython of a traced process, where stacks are taken. */
+struct pythons_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct pystack_python);
+};
+
 struct threads_map {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -132,6 +141,7 @@ struct counters_map {
 };
 
 extern struct processes_map processes SEC(".maps");
+extern struct pythons_map pythons SEC(".maps");
 extern struct threads_map threads SEC(".maps");
 extern struct requests_map requests SEC(".maps");
 extern struct ring_map ring SEC(".maps");

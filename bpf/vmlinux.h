@@ -105,12 +105,31 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[0];
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#endif
+
 struct task_struct {
 	unsigned int __state;
 	int pid;
 	int tgid;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct pid *thread_pid;
+#if defined(__TARGET_ARCH_x86)
+	struct thread_struct thread;
+#endif
 };
 
 struct trace_entry {

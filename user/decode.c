@@ -13,6 +13,7 @@
 
 #include "abi.h"
 #include "marks.h"
+#include "utf8.h"
 
 static const char *const event_names[EVENT_COUNT] = {
 	[EVENT_START] = "starts", [EVENT_BLOCK] = "blocks",   [EVENT_END] = "ends",
@@ -76,51 +77,6 @@ _Static_assert(2 * (STR_METHOD_MAX + STR_SCRIPT_MAX + STR_PATH_MAX + STR_QUEUE_M
 		       EVENT_TEXT_BYTES,
 	       "all strings fit at their widest");
 
-/* A code point as UTF-8: 1 to 4 bytes. A lone surrogate is kept in the same form (it is not valid
- * UTF-8, so it will be shown escaped); what is no code point at all becomes U+FFFD. */
-static size_t utf8_put(char *out, uint32_t code)
-{
-	if (code > 0x10ffff)
-		code = 0xfffd;
-	if (code < 0x80) {
-		out[0] = (char)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		out[0] = (char)(0xc0 | code >> 6);
-		out[1] = (char)(0x80 | (code & 0x3f));
-		return 2;
-	}
-	if (code < 0x10000) {
-		out[0] = (char)(0xe0 | code >> 12);
-		out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (code & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | code >> 18);
-	out[1] = (char)(0x80 | (code >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (code >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (code & 0x3f));
-	return 4;
-}
-
-static uint32_t character_read(const char *from, unsigned int width)
-{
-	uint16_t two;
-	uint32_t four;
-
-	switch (width) {
-	case 2:
-		memcpy(&two, from, sizeof(two));
-		return two;
-	case 4:
-		memcpy(&four, from, sizeof(four));
-		return four;
-	default:
-		return (unsigned char)*from;
-	}
-}
-
 /* Puts bytes of a kind to out; how many that makes there. -EBADMSG: not whole characters. */
 static int text_convert(char *out, const char *from, unsigned int bytes, unsigned int kind,
 			bool pep3333)
@@ -135,7 +91,7 @@ static int text_convert(char *out, const char *from, unsigned int bytes, unsigne
 	if (bytes % width)
 		return -EBADMSG;
 	for (unsigned int i = 0; i < bytes; i += width)
-		used += utf8_put(out + used, character_read(from + i, width));
+		used += utf8_put(out + used, utf8_character(from + i, width));
 	return (int)used;
 }
 

@@ -14,12 +14,12 @@
 #include "attach.h"
 #include "config.h"
 #include "follow.h"
+#include "interpreter.h"
 #include "log.h"
 #include "marks.h"
 #include "proc.h"
-#include "python/gil.h"
-#include "python/locate.h"
 #include "servers/server.h"
+#include "stacks.h"
 #include "tracer.h"
 #include "worker.h"
 
@@ -51,7 +51,8 @@ struct follow {
 	struct tracer *tracer;
 	struct attach *attach;
 	const struct tracefs *tracefs;
-	pid_t root; /* of -p, 0: all */
+	struct stacks *stacks; /* NULL: none are taken */
+	pid_t root;	       /* of -p, 0: all */
 	uint64_t narrowed_ns;
 	pid_t *tree; /* while it is gone through */
 	int tree_count;
@@ -100,30 +101,6 @@ static void inspect_next(struct followed *process, uint64_t now_ns)
 		process->inspect_ns = process->has_marker ? 0 : now_ns + INSPECT_IDLE_NS;
 }
 
-/* Where this process keeps its GIL; a process that has none yet is looked at again. */
-static void gil_update(struct tracer_process *told, const struct worker *worker)
-{
-	struct python_location where;
-	struct gil_place places[GIL_PLACES_MAX];
-	int count;
-
-	if (worker->python != PYTHON_CPYTHON || python_locate(worker, &where))
-		return;
-	count = gil_find_all(worker->pid, &where, places);
-	if (count < 1)
-		return;
-	memset(told->gil, 0, sizeof(told->gil));
-	told->gil_bytes = 0;
-	if (places[0].state != GIL_KNOWN || count > TRACER_GILS_MAX) {
-		log_debug("the GIL of process %d: %s", worker->pid,
-			  places[0].why ? places[0].why : "too many interpreters with their own");
-		return;
-	}
-	told->gil_bytes = places[0].bytes;
-	for (int i = 0; i < count; i++)
-		told->gil[i] = places[i].address;
-}
-
 /* A server that is not known may write late; that it hides the descriptor is seen when it does. */
 static unsigned int process_flags(const struct followed *process)
 {
@@ -142,7 +119,7 @@ static int process_tell(struct follow *follow, struct followed *process,
 
 	told.gil_bytes = process->told.gil_bytes;
 	memcpy(told.gil, process->told.gil, sizeof(told.gil));
-	gil_update(&told, worker);
+	interpreter_gils(worker, &told);
 	if (!memcmp(&told, &process->told, sizeof(told)))
 		return 0;
 	err = tracer_process_set(follow->tracer, process->pid, &told);
@@ -193,6 +170,8 @@ static int followed_update(struct follow *follow, struct followed *process,
 	if (worker->python == PYTHON_CPYTHON && !process->gc_seen)
 		process->gc_seen = !attach_python(follow->attach, worker);
 	err = process_tell(follow, process, worker);
+	if (!err)
+		err = stacks_process(follow->stacks, worker);
 	if (err)
 		return err;
 	if (worker->python_version)
@@ -329,15 +308,18 @@ static int all_follow(struct follow *follow)
 }
 
 int follow_open(const struct config *config, struct tracer *tracer, struct attach *attach,
-		const struct tracefs *tracefs, struct follow **out)
+		const struct tracefs *tracefs, struct stacks *stacks, struct follow **out)
 {
 	struct follow *follow = calloc(1, sizeof(*follow));
 	int err;
 
 	if (!follow)
 		return -ENOMEM;
-	*follow = (struct follow){
-		.tracer = tracer, .attach = attach, .tracefs = tracefs, .root = config->pid};
+	*follow = (struct follow){.tracer = tracer,
+				  .attach = attach,
+				  .tracefs = tracefs,
+				  .stacks = stacks,
+				  .root = config->pid};
 	err = config->pid ? root_follow(follow) : all_follow(follow);
 	if (err) {
 		follow_close(follow);

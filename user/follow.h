@@ -15,15 +15,17 @@ struct config;
 struct follow;
 struct rec_process;
 struct rec_worker;
+struct stacks;
 struct tracefs;
 struct tracer;
 
 /*
  * Finds and arms. 0 or -errno, message printed: no such process, not Python, PyPy, no marker, a
- * marker of another version. tracer, attach and tracefs are borrowed.
+ * marker of another version. tracer, attach, tracefs and stacks (NULL: none are
+ * taken) are borrowed.
  */
 int follow_open(const struct config *config, struct tracer *tracer, struct attach *attach,
-		const struct tracefs *tracefs, struct follow **out);
+		const struct tracefs *tracefs, struct stacks *stacks, struct follow **out);
 void follow_close(struct follow *follow); /* NULL is fine */
 
 /* What the kernel said of a process. */

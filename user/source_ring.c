@@ -22,6 +22,8 @@
 #include "guard.h"
 #include "log.h"
 #include "source.h"
+#include "stacks.h"
+#include "symbols.h"
 #include "tracefs.h"
 #include "tracer.h"
 
@@ -41,6 +43,8 @@ struct source_ring {
 	struct guard *guard;
 	struct tracer *tracer;
 	struct attach *attach;
+	struct stacks *stacks;	 /* NULL: none are taken */
+	struct symbols *symbols; /* the same */
 	struct follow *follow;
 	struct ring_buffer *ring;
 	char group[32];
@@ -108,9 +112,13 @@ static int ring_record(void *context, void *record, size_t bytes)
 	int err = 0;
 
 	if (bytes >= sizeof(struct rec_process) && h->kind == REC_PROCESS) {
+		err = stacks_event(ring->stacks, record);
 		follow_event(ring->follow, record);
-		err = announce(ring);
+		if (!err)
+			err = announce(ring);
 	}
+	if (bytes >= sizeof(*h) && h->kind == REC_SAMPLE && ring->symbols)
+		err = symbols_sample(ring->symbols, record, bytes, ring->fn, ring->context);
 	return err ? err : ring->fn(ring->context, record, bytes);
 }
 
@@ -172,6 +180,8 @@ static int counters(struct source_ring *ring)
 	c.h.tid = getpid();
 	c.h.time_ns = now_monotonic();
 	c.drops[DROP_IN_FLIGHT] = ring->in_flight;
+	if (ring->symbols)
+		c.drops[DROP_CODE_LOST] = symbols_lost(ring->symbols);
 	return ring->fn(ring->context, &c, sizeof(c));
 }
 
@@ -223,6 +233,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 	struct source_ring *ring = ring_of(source);
 	int err;
 
+	tracer_detach_clock(ring->tracer);
 	attach_disarm(ring->attach);
 	err = ring_dispatch(source, fn, context);
 	if (err < 0)
@@ -238,6 +249,8 @@ static void ring_close(struct source *source)
 
 	attach_free(ring->attach);
 	follow_close(ring->follow);
+	symbols_free(ring->symbols);
+	stacks_free(ring->stacks);
 	ring_buffer__free(ring->ring);
 	tracer_close(ring->tracer);
 	guard_stop(ring->guard);
@@ -279,6 +292,17 @@ static int tracefs_prepare(struct source_ring *ring)
 	return err;
 }
 
+static int sampling_setup(struct source_ring *ring, const struct config *config)
+{
+	int err = 0;
+
+	if (config->samples)
+		err = stacks_new(ring->tracer, &ring->stacks);
+	if (!err && config->samples)
+		err = symbols_new(ring->stacks, &ring->symbols);
+	return err;
+}
+
 static int ring_setup(struct source_ring *ring, const struct config *config)
 {
 	const struct attach_options options = {.blocks = config->blocks};
@@ -290,6 +314,8 @@ static int ring_setup(struct source_ring *ring, const struct config *config)
 		err = tracer_attach_kernel(ring->tracer, ring->tracefs);
 	if (!err)
 		err = attach_new(ring->tracer, ring->tracefs, ring->group, &options, &ring->attach);
+	if (!err)
+		err = sampling_setup(ring, config);
 	if (err)
 		return err;
 	ring->ring = tracer_ring_new(ring->tracer, ring_record, ring);
@@ -297,7 +323,9 @@ static int ring_setup(struct source_ring *ring, const struct config *config)
 		log_error("mapping the ring: %s", strerror(errno));
 		return -errno;
 	}
-	return follow_open(config, ring->tracer, ring->attach, ring->tracefs, &ring->follow);
+	err = follow_open(config, ring->tracer, ring->attach, ring->tracefs, ring->stacks,
+			  &ring->follow);
+	return err ? err : tracer_attach_clock(ring->tracer);
 }
 
 int source_ring_open(const struct config *config, struct source **out)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What the frame walk is told of one CPython: version knowledge as data. Filled by
+ * user/python/layout.c, checked on the live process by user/python/stack.c, read by
+ * pystack.bpf.c. No code but the fingerprint, on which both sides must agree.
+ */
+#ifndef WSGISCOPE_PYSTACK_H
+#define WSGISCOPE_PYSTACK_H
+
+/* What is read at once; all offsets below lie inside, their last byte too. */
+#define PYSTACK_THREAD_BYTES 192 /* of a PyThreadState */
+#define PYSTACK_FRAME_BYTES  112 /* of a frame */
+
+/* Of a code object: from the numbers in its middle to the pointers to its names and line table,
+ * none of which changes after it has been made. */
+#define PYSTACK_PRINT_WORDS 11
+#define PYSTACK_PRINT_BYTES (8 * PYSTACK_PRINT_WORDS)
+
+enum pystack_flags {
+	/* thread_frame leads to a CFrame, whose cframe_frame is the frame (3.11, 3.12). */
+	PYSTACK_F_CFRAME = 1 << 0,
+	/* frame_instruction is an int, in units of instruction_bytes; else a pointer. */
+	PYSTACK_F_INDEX = 1 << 1,
+	/* Frames have an owner; those of PYSTACK_OWNER_SHIM on are the interpreter's own. */
+	PYSTACK_F_OWNER = 1 << 2,
+};
+
+#define PYSTACK_OWNER_SHIM 3 /* FRAME_OWNED_BY_CSTACK, from 3.14 also ..._BY_INTERPRETER */
+
+/* Bytes from the start of the structure that a name begins with. */
+struct pystack_layout {
+	__u32 flags; /* enum pystack_flags */
+	/* _PyRuntime: PyInterpreterState * of the newest; PyThreadState * of who holds the GIL,
+	 * 0: each thread state says so itself. */
+	__u32 runtime_interpreters;
+	__u32 runtime_current;
+	__u32 interpreter_next;
+	__u32 interpreter_threads; /* PyThreadState *, the newest */
+	__u16 thread_next;
+	__u16 thread_self; /* what pystack.bpf.c has for the running thread: see self_of_thread() */
+	__u16 thread_frame;
+	__u16 cframe_frame;
+	__u16 thread_status; /* u32 with thread_attached set in it while it holds the GIL */
+	__u16 thread_attached;
+	__u16 frame_code;
+	__u16 frame_previous;
+	__u16 frame_instruction;
+	__u16 frame_owner;
+	__u16 frame_bytes; /* to read: at most PYSTACK_FRAME_BYTES */
+	__u16 instruction_bytes;
+	__u16 code_print; /* where the PYSTACK_PRINT_BYTES begin */
+	__u16 code_start; /* of the bytecode, where it lies in the code object itself */
+};
+
+/* The CPython of a process. */
+struct pystack_python {
+	__u64 runtime; /* address of _PyRuntime, 0: there is none to walk */
+	struct pystack_layout layout;
+};
+
+/* Never 0. The multiplier is that of 64-bit FNV-1. */
+static inline __attribute__((always_inline)) __u32
+pystack_fingerprint(const __u64 words[PYSTACK_PRINT_WORDS])
+{
+	__u64 hash = 0xcbf29ce484222325;
+
+	for (int i = 0; i < PYSTACK_PRINT_WORDS; i++) {
+		hash = (hash ^ words[i]) * 0x100000001b3;
+		hash ^= hash >> 32;
+	}
+	return (__u32)hash ? (__u32)hash : 1;
+}
+
+#endif

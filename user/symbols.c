@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Owns: which code objects have been named, and the names, for as long as a child process may need
+ * them that has ended before it could be read. Bounded: when it is full it begins anew, and what
+ * is still seen is named once more.
+ * Must not know: how a code object is read (python/code.c), where records go.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+#include "python/code.h"
+#include "stacks.h"
+#include "symbols.h"
+
+#define NAMES_SLOTS   (1U << 17) /* a power of two; filled to three quarters */
+#define NAMES_BYTES   ((size_t)128 << 20)
+#define ANCESTORS_MAX 8
+
+/* A code object that has been named, by process, address and fingerprint. */
+struct name {
+	pid_t pid; /* 0: an empty slot */
+	uint32_t fingerprint;
+	uint64_t code;
+	struct rec_code *record; /* owned */
+};
+
+struct symbols {
+	const struct stacks *stacks;
+	struct name *names;
+	size_t used;
+	size_t bytes; /* of all records */
+	uint64_t lost;
+	struct python_code code; /* being read */
+};
+
+int symbols_new(const struct stacks *stacks, struct symbols **out)
+{
+	struct symbols *symbols = calloc(1, sizeof(*symbols));
+
+	if (symbols)
+		symbols->names = calloc(NAMES_SLOTS, sizeof(*symbols->names));
+	if (!symbols || !symbols->names) {
+		free(symbols);
+		return -ENOMEM;
+	}
+	symbols->stacks = stacks;
+	*out = symbols;
+	return 0;
+}
+
+static void names_forget(struct symbols *symbols)
+{
+	for (size_t i = 0; i < NAMES_SLOTS; i++)
+		free(symbols->names[i].record);
+	memset(symbols->names, 0, NAMES_SLOTS * sizeof(*symbols->names));
+	symbols->used = 0;
+	symbols->bytes = 0;
+}
+
+void symbols_free(struct symbols *symbols)
+{
+	if (!symbols)
+		return;
+	names_forget(symbols);
+	free(symbols->names);
+	free(symbols);
+}
+
+/* Its slot, or the empty one where it would be. */
+static struct name *name_slot(const struct symbols *symbols, pid_t pid, uint64_t code,
+			      uint32_t fingerprint)
+{
+	uint64_t hash =
+		(code ^ (uint64_t)fingerprint << 32 ^ (uint64_t)pid << 16) * 0x9e3779b97f4a7c15;
+
+	for (size_t i = hash >> 47;; i++) {
+		struct name *name = &symbols->names[i & (NAMES_SLOTS - 1)];
+
+		if (!name->pid ||
+		    (name->pid == pid && name->code == code && name->fingerprint == fingerprint))
+			return name;
+	}
+}
+
+_Static_assert(NAMES_SLOTS == 1U << (64 - 47), "the hash's upper bits are the slot");
+
+static uint64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+/* The record of a code object that has been read, or of one that could not. NULL: no memory. */
+static struct rec_code *record_make(pid_t pid, const struct rec_frame *frame,
+				    const struct python_code *code, enum rec_code_failed failed)
+{
+	size_t lines = code ? code->line_count * sizeof(code->lines[0]) : 0;
+	size_t text = code ? code->name_bytes + code->file_bytes : 0;
+	size_t bytes = (sizeof(struct rec_code) + lines + text + 7) & ~(size_t)7;
+	struct rec_code *record = calloc(1, bytes);
+	char *at = (char *)(record + 1);
+
+	if (!record)
+		return NULL;
+	record->h = (struct rec_header){
+		.size = (uint32_t)bytes,
+		.kind = REC_CODE,
+		.version = REC_VERSION,
+		.tgid = (uint32_t)pid,
+		.tid = (uint32_t)pid,
+		.time_ns = clock_now_ns(),
+	};
+	record->code = frame->code;
+	record->fingerprint = frame->fingerprint;
+	record->kind = CODE_PYTHON;
+	record->failed = failed;
+	if (!code)
+		return record;
+	record->first_line = code->first_line;
+	record->lines = (uint16_t)code->line_count;
+	record->name_bytes = (uint16_t)code->name_bytes;
+	record->file_bytes = (uint16_t)code->file_bytes;
+	memcpy(at, code->lines, lines);
+	memcpy(at + lines, code->name, code->name_bytes);
+	memcpy(at + lines + code->name_bytes, code->file, code->file_bytes);
+	return record;
+}
+
+/* What a process that is gone had from its parent, or from the one before it: the same object lay
+ * at the same address when the fingerprint is the same. NULL: nothing. */
+static const struct rec_code *name_inherited(const struct symbols *symbols, pid_t pid,
+					     const struct rec_frame *frame)
+{
+	const struct name *name;
+
+	for (int i = 0; frame->fingerprint && i < ANCESTORS_MAX; i++) {
+		pid = stacks_parent(symbols->stacks, pid);
+		if (!pid)
+			return NULL;
+		name = name_slot(symbols, pid, frame->code, frame->fingerprint);
+		if (name->pid && name->record->failed == CODE_OK)
+			return name->record;
+	}
+	return NULL;
+}
+
+static enum rec_code_failed failed_of(int err)
+{
+	switch (err) {
+	case -ESRCH:
+		return CODE_GONE;
+	case -ESTALE:
+		return CODE_REPLACED;
+	default:
+		return CODE_UNREADABLE;
+	}
+}
+
+static struct rec_code *name_read(struct symbols *symbols, pid_t pid, const struct rec_frame *frame)
+{
+	const struct python_layout *layout = stacks_layout(symbols->stacks, pid);
+	const struct rec_code *inherited;
+	struct rec_code *record;
+	int err = -EBADMSG;
+
+	if (layout)
+		err = python_code_read(pid, layout, frame->code, frame->fingerprint,
+				       &symbols->code);
+	if (!err)
+		return record_make(pid, frame, &symbols->code, CODE_OK);
+	inherited = name_inherited(symbols, pid, frame);
+	if (inherited) {
+		record = malloc(inherited->h.size);
+		if (!record)
+			return NULL;
+		memcpy(record, inherited, inherited->h.size);
+		record->h.tgid = (uint32_t)pid;
+		record->h.tid = (uint32_t)pid;
+		return record;
+	}
+	symbols->lost++;
+	log_debug("a code object of process %d could not be read: %s", pid, strerror(-err));
+	return record_make(pid, frame, NULL, failed_of(err));
+}
+
+static int frame_name(struct symbols *symbols, pid_t pid, const struct rec_frame *frame,
+		      source_record_fn fn, void *context)
+{
+	struct name *name = name_slot(symbols, pid, frame->code, frame->fingerprint);
+	struct rec_code *record;
+
+	if (name->pid)
+		return 0;
+	record = name_read(symbols, pid, frame);
+	if (!record)
+		return -ENOMEM;
+	if (symbols->used >= NAMES_SLOTS / 4 * 3 || symbols->bytes > NAMES_BYTES) {
+		names_forget(symbols);
+		name = name_slot(symbols, pid, frame->code, frame->fingerprint);
+	}
+	*name = (struct name){pid, frame->fingerprint, frame->code, record};
+	symbols->used++;
+	symbols->bytes += record->h.size;
+	return fn(context, record, record->h.size);
+}
+
+int symbols_sample(struct symbols *symbols, const void *sample, size_t bytes, source_record_fn fn,
+		   void *context)
+{
+	const struct rec_sample *head = sample;
+	int err = 0;
+
+	if (bytes < sizeof(*head) ||
+	    ((size_t)head->python + head->native + head->kernel) * sizeof(head->frames[0]) >
+		    bytes - sizeof(*head))
+		return -EBADMSG;
+	for (unsigned int i = 0; !err && i < head->python; i++)
+		err = frame_name(symbols, (pid_t)head->h.tgid, &head->frames[i], fn, context);
+	return err;
+}
+
+uint64_t symbols_lost(const struct symbols *symbols)
+{
+	return symbols->lost;
+}
