@@ -15,6 +15,7 @@ struct ring_map ring SEC(".maps");
 struct counters_map counters SEC(".maps");
 
 const volatile bool track_all = false;
+const volatile bool sample_waits = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 
 __hidden struct thread *thread_get(void)

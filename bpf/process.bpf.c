@@ -39,11 +39,13 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	struct process *p;
 	struct process copy;
 
-	if (tgid == other)
-		return 0; /* a thread */
 	p = process_find(tgid);
 	if (!p)
 		return 0;
+	if (sample_waits)
+		sample_wait_prepare(child);
+	if (tgid == other)
+		return 0; /* a thread */
 	copy = *p;
 	if (bpf_map_update_elem(&processes, &other, &copy, BPF_ANY)) {
 		count_drop(DROP_REQUESTS_FULL);

@@ -347,6 +347,8 @@ int request_start(struct pt_regs *ctx)
 	if (!mark)
 		return 0;
 	conn = conn_of_start(p, t, &mark->told, &queue);
+	if (sample_waits)
+		sample_wait_prepare(bpf_get_current_task_btf());
 	if (request_open(p, t, mark, conn, queue))
 		account_begin(t, mark->told.start_ns);
 	return 0;

@@ -8,8 +8,7 @@
 #include "sample.bpf.h"
 
 const volatile __u64 sample_period_ns = 0; /* of the clock; 0: there is none */
-const volatile bool sample_waits = false;
-const volatile bool sample_native = false;
+const volatile bool sample_native = false; /* native and kernel frames too */
 
 /* A thread that has been sampled. */
 struct {
@@ -19,10 +18,12 @@ struct {
 	__type(value, struct pystack_cache);
 } sampled SEC(".maps");
 
-/* A thread's wait. Not made in the scheduler, where memory must not be asked for. */
+/* A thread's wait. Made when the thread is, or is first seen; not in the scheduler, where memory
+ * must not be asked for. */
 struct wait_sample {
-	__u64 since_ns; /* 0: it is not waiting, or its wait did not count */
+	__u64 since_ns; /* 0: it does not wait */
 	__u64 woken_ns; /* 0: not yet */
+	struct pystack_cache cache;
 	struct sample sample;
 };
 
@@ -37,7 +38,7 @@ struct scratch {
 	struct pystack_walk walk;
 	struct pystack_cache cache; /* for a thread that could have none */
 	struct sample sample;
-	__u64 addresses[STACK_NATIVE_MAX];
+	__u64 addresses[STACK_NATIVE_MAX]; /* or the kernel's, which are no more */
 };
 
 enum scratch_use { SCRATCH_CLOCK, SCRATCH_SWITCH, SCRATCH_USES };
@@ -93,17 +94,54 @@ static __always_inline void sample_begin(struct sample *s, const struct thread *
 	__builtin_memset(&head->peer, 0, sizeof(head->peer));
 }
 
-static __always_inline void sample_take(struct scratch *scratch, struct pystack_cache *cache,
-					struct sample *s, __u64 now_ns)
+/* The first `count` of scratch->addresses, behind the frames that are there. How many went in. */
+__noinline int sample_add(struct scratch *scratch, struct sample *s, int count)
+{
+	int at;
+
+	if (!scratch || !s)
+		return 0;
+	at = s->head.python + s->head.native;
+	for (int i = 0; i < STACK_NATIVE_MAX; i++) {
+		__u32 to = at + i;
+
+		if (i >= count || to >= STACK_FRAMES_MAX)
+			return i;
+		s->frames[to].code = scratch->addresses[i];
+		s->frames[to].fingerprint = 0;
+		s->frames[to].offset = -1;
+	}
+	return STACK_NATIVE_MAX;
+}
+
+_Static_assert(STACK_KERNEL_MAX == STACK_NATIVE_MAX, "both fit into scratch->addresses");
+
+/* As far as frame pointers lead; user space throws away what they led to that is no code. */
+static __always_inline void sample_natives(void *ctx, struct scratch *scratch, struct sample *s)
+{
+	long bytes = bpf_get_stack(ctx, scratch->addresses, sizeof(scratch->addresses),
+				   BPF_F_USER_STACK);
+
+	if (bytes > 0)
+		s->head.native = sample_add(scratch, s, bytes / sizeof(__u64));
+	bytes = bpf_get_stack(ctx, scratch->addresses, sizeof(scratch->addresses), 0);
+	if (bytes > 0)
+		s->head.kernel = sample_add(scratch, s, bytes / sizeof(__u64));
+}
+
+static __always_inline void sample_take(void *ctx, struct scratch *scratch,
+					struct pystack_cache *cache, struct sample *s, __u64 now_ns)
 {
 	__u32 tgid = current_tgid();
 	struct pystack_python *python = bpf_map_lookup_elem(&pythons, &tgid);
 
-	if (!python || !python->runtime)
-		return;
-	scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
-	scratch->walk.now_ns = now_ns;
-	pystack_take(&scratch->walk, python, cache, s);
+	if (python && python->runtime) {
+		scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
+		scratch->walk.now_ns = now_ns;
+		pystack_take(&scratch->walk, python, cache, s);
+	}
+	if (sample_native)
+		sample_natives(ctx, scratch, s);
 }
 
 static __always_inline void sample_emit(struct sample *s, __u64 now_ns, bool wake)
@@ -137,6 +175,7 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pystack_cache *cache;
 	struct scratch *scratch;
+	struct sample *s;
 	__u64 now_ns;
 
 	if (!process_find(current_tgid()))
@@ -146,15 +185,88 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	cache = bpf_task_storage_get(&sampled, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!cache) {
+		cache = &scratch->cache;
+		__builtin_memset(cache, 0, sizeof(*cache));
+	}
 	if (sample_waits)
-		bpf_task_storage_get(&waits, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	sample_begin(&scratch->sample, thread_find());
-	scratch->sample.head.what = SAMPLE_CPU;
-	scratch->sample.head.state = STATE_CPU;
-	scratch->sample.head.weight_ns = sample_period_ns;
-	scratch->cache.thread = 0;
-	scratch->cache.walked_ns = 0;
-	sample_take(scratch, cache ? cache : &scratch->cache, &scratch->sample, now_ns);
-	sample_emit(&scratch->sample, now_ns, true);
+		sample_wait_prepare(task);
+	s = &scratch->sample;
+	sample_begin(s, thread_find());
+	s->head.what = SAMPLE_CPU;
+	s->head.state = STATE_CPU;
+	s->head.weight_ns = sample_period_ns;
+	sample_take(ctx, scratch, cache, s, now_ns);
+	sample_emit(s, now_ns, true);
 	return 0;
+}
+
+__hidden void sample_wait_prepare(struct task_struct *task)
+{
+	bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	bpf_task_storage_get(&waits, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+__hidden bool sample_wait_wanted(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (bpf_task_storage_get(&waits, task, 0, 0))
+		return true;
+	if (process_find(tgid))
+		count_drop(DROP_WAIT_UNSAMPLED);
+	return false;
+}
+
+__hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t, __u64 now_ns)
+{
+	struct wait_sample *w = bpf_task_storage_get(&waits, task, 0, 0);
+	struct scratch *scratch = scratch_get(SCRATCH_SWITCH);
+	__u32 peer = t->account.peer;
+
+	if (!w || !scratch)
+		return;
+	w->woken_ns = 0;
+	w->since_ns = now_ns;
+	sample_begin(&w->sample, t);
+	w->sample.head.what = SAMPLE_WAIT;
+	w->sample.head.state = t->account.state;
+	if (peer && peer <= PEERS_MAX) {
+		w->sample.head.peer = t->account.peers[(peer - 1) & (PEERS_MAX - 1)];
+		w->sample.head.peer.wait_ns = 0;
+	}
+	sample_take(ctx, scratch, &w->cache, &w->sample, now_ns);
+}
+
+__hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns)
+{
+	struct wait_sample *w;
+
+	w = bpf_task_storage_get(&waits, task, 0, 0);
+	if (w && w->since_ns && !w->woken_ns)
+		w->woken_ns = now_ns;
+}
+
+/* The wait itself, then the wait for a CPU, where there was one: the same stack. */
+__hidden void sample_wait_end(struct task_struct *task, __u64 now_ns)
+{
+	struct wait_sample *w;
+	__u64 woken_ns;
+
+	w = bpf_task_storage_get(&waits, task, 0, 0);
+	if (!w || !w->since_ns)
+		return;
+	woken_ns = w->woken_ns && w->sample.head.state != STATE_RUNNABLE ? w->woken_ns : now_ns;
+	for (int i = 0; i < 2; i++) {
+		__u64 end_ns = i ? now_ns : woken_ns;
+
+		if (end_ns <= w->since_ns)
+			continue;
+		w->sample.head.weight_ns = end_ns - w->since_ns;
+		sample_emit(&w->sample, end_ns, false);
+		w->since_ns = end_ns;
+		w->sample.head.state = STATE_RUNNABLE;
+		__builtin_memset(&w->sample.head.peer, 0, sizeof(w->sample.head.peer));
+	}
+	w->since_ns = 0;
 }

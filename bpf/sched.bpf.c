@@ -39,16 +39,19 @@ static __always_inline bool task_is_running(struct task_struct *task)
 	return BPF_CORE_READ((struct task_struct___old *)task, state) == TASK_RUNNING;
 }
 
-static __always_inline void thread_off(struct thread *t, struct task_struct *task, bool preempt)
+static __always_inline void thread_off(struct thread *t, struct task_struct *task, bool preempt,
+				       __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
+	bool runnable = preempt || task_is_running(task);
+	__u32 state = runnable ? STATE_RUNNABLE : STATE_OTHER;
 
-	if (preempt || task_is_running(task)) {
-		state_change(&t->account, STATE_RUNNABLE, now);
-		return;
-	}
-	state_change(&t->account, STATE_OTHER, now);
-	t->account.state = wait_state(t);
+	if (t->account.serving)
+		state_change(&t->account, state, now);
+	t->account.client = 0;
+	t->account.peer = 0;
+	t->account.state = state;
+	if (!runnable)
+		t->account.state = wait_state(t);
 }
 
 /* The interpreter's own marks around a garbage collection, on the thread that pays for it. */
@@ -79,12 +82,20 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(thread_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	struct thread *t = bpf_task_storage_get(&threads, prev, 0, 0);
+	bool sampled = sample_waits && sample_wait_wanted(prev);
 
-	if (t && t->account.serving)
-		thread_off(t, prev, preempt);
+	if (t && (sampled || t->account.serving)) {
+		__u64 now = bpf_ktime_get_ns();
+
+		thread_off(t, prev, preempt, now);
+		if (sampled)
+			sample_wait_begin(ctx, prev, t, now);
+	}
 	t = bpf_task_storage_get(&threads, next, 0, 0);
 	if (t && t->account.serving)
 		state_change(&t->account, STATE_CPU, bpf_ktime_get_ns());
+	if (t && sample_waits)
+		sample_wait_end(next, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -93,8 +104,12 @@ int BPF_PROG(thread_wakeup, struct task_struct *task)
 {
 	struct thread *t = bpf_task_storage_get(&threads, task, 0, 0);
 
-	if (t && t->account.serving && is_blocked(&t->account))
+	if (!t)
+		return 0;
+	if (t->account.serving && is_blocked(&t->account))
 		state_change(&t->account, STATE_RUNNABLE, bpf_ktime_get_ns());
+	if (sample_waits)
+		sample_wait_woken(task, bpf_ktime_get_ns());
 	return 0;
 }
 

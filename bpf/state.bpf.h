@@ -149,6 +149,7 @@ extern struct counters_map counters SEC(".maps");
 
 /* Knobs: set before loading, constant after. */
 extern const volatile bool track_all;	  /* a process that runs a mark is traced from then on */
+extern const volatile bool sample_waits;  /* threads' waits are sampled */
 extern const volatile __u64 wakeup_bytes; /* user space is woken when so much waits in the ring */
 
 static __always_inline __u32 current_tgid(void)
@@ -224,6 +225,18 @@ __hidden bool is_disk_file(struct file *file);
 /* sched.bpf.c: a request begins or ends on this thread; its states. */
 __hidden void account_begin(struct thread *t, __u64 start_ns);
 __hidden void account_end(struct thread *t, struct rec_request *r);
+
+/*
+ * sample.bpf.c, to be asked only with sample_waits. prepare: makes room for the samples of a
+ * thread's waits, where memory may be asked for. wanted: whether a thread that leaves its CPU has
+ * that room; counted where a traced one has not. begin: its state and peer are in t->account.
+ */
+__hidden void sample_wait_prepare(struct task_struct *task);
+__hidden bool sample_wait_wanted(struct task_struct *task);
+__hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t,
+				__u64 now_ns);
+__hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns);
+__hidden void sample_wait_end(struct task_struct *task, __u64 now_ns);
 
 /* wait.bpf.c: what a task that has just blocked waits for. Sets account.client and .peer. */
 __hidden __u32 wait_state(struct thread *t);

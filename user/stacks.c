@@ -11,6 +11,7 @@
 
 #include "abi.h"
 #include "log.h"
+#include "proc.h"
 #include "python/layout.h"
 #include "python/locate.h"
 #include "python/stack.h"
@@ -86,6 +87,22 @@ static struct tried *tried_get(struct stacks *stacks, pid_t pid)
 	return found;
 }
 
+/* Threads that are made from now on have room for their waits from the kernel side; one that
+ * could not get it here gets it when the clock finds it running. */
+static void threads_prepare(struct stacks *stacks, pid_t pid)
+{
+	pid_t *tids = NULL;
+	int count = proc_threads(pid, &tids);
+
+	for (int i = 0; i < count; i++) {
+		int err = tracer_thread_prepare(stacks->tracer, tids[i]);
+
+		if (err && err != -ESRCH)
+			log_debug("thread %d of process %d: %s", tids[i], pid, strerror(-err));
+	}
+	free(tids);
+}
+
 static int process_try(struct stacks *stacks, struct tried *process, const struct worker *worker)
 {
 	struct python_location where;
@@ -106,6 +123,7 @@ static int process_try(struct stacks *stacks, struct tried *process, const struc
 	python = (struct pystack_python){.runtime = where.runtime, .layout = process->layout.walk};
 	err = tracer_python_set(stacks->tracer, worker->pid, &python);
 	process->usable = !err;
+	threads_prepare(stacks, worker->pid);
 	return err;
 }
 

@@ -4,6 +4,7 @@
  * skeleton. Must not know servers, markers' files or what a record means beyond its size.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <linux/types.h>
 #include <stdlib.h>
@@ -288,6 +289,41 @@ int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_pyt
 	__u32 key = pid;
 
 	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.pythons), &key, python, BPF_ANY);
+}
+
+/* Since 6.9. */
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+/* An empty value for a task in its storage; one that it has stays. */
+static int storage_make(struct bpf_map *map, int pidfd)
+{
+	void *empty = calloc(1, bpf_map__value_size(map));
+	int err = -ENOMEM;
+
+	if (empty)
+		err = bpf_map_update_elem(bpf_map__fd(map), &pidfd, empty, BPF_NOEXIST);
+	free(empty);
+	return err == -EEXIST ? 0 : err;
+}
+
+int tracer_thread_prepare(struct tracer *tracer, pid_t tid)
+{
+	int pidfd, err;
+
+	if (!tracer->skel->rodata->sample_waits)
+		return 0;
+	pidfd = syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	if (pidfd < 0 && errno == EINVAL)
+		pidfd = syscall(SYS_pidfd_open, tid, 0);
+	if (pidfd < 0)
+		return -errno;
+	err = storage_make(tracer->skel->maps.threads, pidfd);
+	if (!err)
+		err = storage_make(tracer->skel->maps.waits, pidfd);
+	close(pidfd);
+	return err;
 }
 
 /* 0, -ENODEV (a CPU that is not online), -errno. */

@@ -63,6 +63,10 @@ void tracer_process_forget(struct tracer *tracer, pid_t pid);
  * -errno. */
 int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_python *python);
 
+/* A thread that lives already, for whose waits there must be room: it could be asleep for long. 0,
+ * -ESRCH, -EINVAL (this kernel gives descriptors of processes only), -errno. */
+int tracer_thread_prepare(struct tracer *tracer, pid_t tid);
+
 /* The sampling clock, where the config asked for one. 0 or -errno, message printed. */
 int tracer_attach_clock(struct tracer *tracer);
 void tracer_detach_clock(struct tracer *tracer);
