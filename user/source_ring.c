@@ -118,7 +118,7 @@ static int ring_record(void *context, void *record, size_t bytes)
 			err = announce(ring);
 	}
 	if (bytes >= sizeof(*h) && h->kind == REC_SAMPLE && ring->symbols)
-		err = symbols_sample(ring->symbols, record, bytes, ring->fn, ring->context);
+		return symbols_sample(ring->symbols, record, bytes, ring->fn, ring->context);
 	return err ? err : ring->fn(ring->context, record, bytes);
 }
 

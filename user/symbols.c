@@ -16,15 +16,17 @@
 #include "stacks.h"
 #include "symbols.h"
 
-#define NAMES_SLOTS   (1U << 17) /* a power of two; filled to three quarters */
-#define NAMES_BYTES   ((size_t)128 << 20)
-#define ANCESTORS_MAX 8
+#define NAMES_SLOTS	 (1U << 17) /* a power of two; filled to three quarters */
+#define NAMES_BYTES	 ((size_t)128 << 20)
+#define ANCESTORS_MAX	 8
+#define STACK_FRAMES_MAX (STACK_PYTHON_MAX + STACK_NATIVE_MAX + STACK_KERNEL_MAX)
 
 /* A code object that has been named, by process, address and fingerprint. */
 struct name {
 	pid_t pid; /* 0: an empty slot */
 	uint32_t fingerprint;
 	uint64_t code;
+	bool is_shim;
 	struct rec_code *record; /* owned */
 };
 
@@ -35,6 +37,10 @@ struct symbols {
 	size_t bytes; /* of all records */
 	uint64_t lost;
 	struct python_code code; /* being read */
+	struct {		 /* being handed on */
+		struct rec_sample head;
+		struct rec_frame frames[STACK_FRAMES_MAX];
+	} sample;
 };
 
 int symbols_new(const struct stacks *stacks, struct symbols **out)
@@ -189,40 +195,92 @@ static struct rec_code *name_read(struct symbols *symbols, pid_t pid, const stru
 	return record_make(pid, frame, NULL, failed_of(err));
 }
 
-static int frame_name(struct symbols *symbols, pid_t pid, const struct rec_frame *frame,
-		      source_record_fn fn, void *context)
+/*
+ * From 3.13 on a class that is called has a frame between the caller's and __init__()'s, whose code
+ * object is the interpreter's own (_Py_InitCleanup: Python/specialize.c). Tracebacks leave it out.
+ */
+static bool record_is_shim(const struct rec_code *record)
+{
+	static const char text[] = "__init____init__";
+	const struct rec_line *lines = (const void *)(record + 1);
+
+	for (unsigned int i = 0; i < record->lines; i++)
+		if (lines[i].line)
+			return false;
+	return !record->failed && record->name_bytes + record->file_bytes == sizeof(text) - 1 &&
+	       !memcmp(lines + record->lines, text, sizeof(text) - 1);
+}
+
+/* The name of a frame, made known where it is new. NULL with *err. */
+static const struct name *frame_name(struct symbols *symbols, pid_t pid,
+				     const struct rec_frame *frame, source_record_fn fn,
+				     void *context, int *err)
 {
 	struct name *name = name_slot(symbols, pid, frame->code, frame->fingerprint);
 	struct rec_code *record;
 
+	*err = 0;
 	if (name->pid)
-		return 0;
+		return name;
 	record = name_read(symbols, pid, frame);
-	if (!record)
-		return -ENOMEM;
+	if (!record) {
+		*err = -ENOMEM;
+		return NULL;
+	}
 	if (symbols->used >= NAMES_SLOTS / 4 * 3 || symbols->bytes > NAMES_BYTES) {
 		names_forget(symbols);
 		name = name_slot(symbols, pid, frame->code, frame->fingerprint);
 	}
-	*name = (struct name){pid, frame->fingerprint, frame->code, record};
+	*name = (struct name){pid, frame->fingerprint, frame->code, record_is_shim(record), record};
 	symbols->used++;
 	symbols->bytes += record->h.size;
-	return fn(context, record, record->h.size);
+	if (!name->is_shim)
+		*err = fn(context, record, record->h.size);
+	return *err ? NULL : name;
+}
+
+/* Names the Python frames of symbols->sample and keeps those that are somebody's. 0, -errno. */
+static int python_frames_name(struct symbols *symbols, source_record_fn fn, void *context)
+{
+	struct rec_sample *head = &symbols->sample.head;
+	struct rec_frame *frames = symbols->sample.frames;
+	unsigned int others = head->native + head->kernel;
+	uint16_t kept = 0;
+	int err;
+
+	for (unsigned int i = 0; i < head->python; i++) {
+		const struct name *name =
+			frame_name(symbols, (pid_t)head->h.tgid, &frames[i], fn, context, &err);
+
+		if (!name)
+			return err;
+		if (!name->is_shim)
+			frames[kept++] = frames[i];
+	}
+	memmove(frames + kept, frames + head->python, others * sizeof(*frames));
+	head->python = kept;
+	return 0;
 }
 
 int symbols_sample(struct symbols *symbols, const void *sample, size_t bytes, source_record_fn fn,
 		   void *context)
 {
-	const struct rec_sample *head = sample;
-	int err = 0;
+	struct rec_sample *head = &symbols->sample.head;
+	size_t frames;
+	int err;
 
-	if (bytes < sizeof(*head) ||
-	    ((size_t)head->python + head->native + head->kernel) * sizeof(head->frames[0]) >
-		    bytes - sizeof(*head))
+	if (bytes < sizeof(*head) || bytes > sizeof(symbols->sample))
 		return -EBADMSG;
-	for (unsigned int i = 0; !err && i < head->python; i++)
-		err = frame_name(symbols, (pid_t)head->h.tgid, &head->frames[i], fn, context);
-	return err;
+	memcpy(&symbols->sample, sample, bytes);
+	frames = (size_t)head->python + head->native + head->kernel;
+	if (frames * sizeof(head->frames[0]) > bytes - sizeof(*head))
+		return -EBADMSG;
+	err = python_frames_name(symbols, fn, context);
+	if (err)
+		return err;
+	frames = (size_t)head->python + head->native + head->kernel;
+	head->h.size = (uint32_t)(sizeof(*head) + frames * sizeof(head->frames[0]));
+	return fn(context, head, head->h.size);
 }
 
 uint64_t symbols_lost(const struct symbols *symbols)

@@ -21,8 +21,9 @@ int symbols_new(const struct stacks *stacks,
 void symbols_free(struct symbols *symbols); /* NULL is fine */
 
 /*
- * Hands a record to fn for each of the sample's frames that has not had one. The sample is checked
- * here, too: -EBADMSG where its sizes do not fit. 0, what fn returned, -ENOMEM.
+ * Hands to fn a record for each of the sample's frames that has not had one, then the sample,
+ * without the frames that are the interpreter's own. The sample is checked here, too: -EBADMSG
+ * where its sizes do not fit. 0, what fn returned, -ENOMEM.
  */
 int symbols_sample(struct symbols *symbols, const void *sample, size_t bytes, source_record_fn fn,
 		   void *context);
