@@ -11,7 +11,7 @@ SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=addre
 # The pipeline, from the recording to the sinks, and the command line.
 PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c escape.c filter.c \
 	histogram.c log.c loop.c nearest.c options.c output.c path_group.c pipeline.c queue_time.c \
-	recording.c source_file.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
+	recording.c source_file.c utf8.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
 	sinks/words.c)
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
