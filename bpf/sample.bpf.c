@@ -105,6 +105,7 @@ __noinline int sample_add(struct scratch *scratch, struct sample *s, int count)
 	for (int i = 0; i < STACK_NATIVE_MAX; i++) {
 		__u32 to = at + i;
 
+		barrier_var(to); /* a bound on a sum of its own: the verifier wants to see it */
 		if (i >= count || to >= STACK_FRAMES_MAX)
 			return i;
 		s->frames[to].code = scratch->addresses[i];

@@ -299,7 +299,7 @@ static int sampling_setup(struct source_ring *ring, const struct config *config)
 	if (config->samples)
 		err = stacks_new(ring->tracer, &ring->stacks);
 	if (!err && config->samples)
-		err = symbols_new(ring->stacks, &ring->symbols);
+		err = symbols_new(ring->stacks, config->native, &ring->symbols);
 	return err;
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "native.h"
 #include "python/code.h"
 #include "stacks.h"
 #include "symbols.h"
@@ -26,12 +27,15 @@ struct name {
 	pid_t pid; /* 0: an empty slot */
 	uint32_t fingerprint;
 	uint64_t code;
-	bool is_shim;
+	bool is_shim;		 /* the interpreter's own: no frame for people */
+	bool is_code;		 /* of a native address, as in struct native_place */
+	bool follows_call;	 /* the same */
 	struct rec_code *record; /* owned */
 };
 
 struct symbols {
 	const struct stacks *stacks;
+	struct native *native; /* NULL: native frames are not asked for */
 	struct name *names;
 	size_t used;
 	size_t bytes; /* of all records */
@@ -43,14 +47,14 @@ struct symbols {
 	} sample;
 };
 
-int symbols_new(const struct stacks *stacks, struct symbols **out)
+int symbols_new(const struct stacks *stacks, bool native, struct symbols **out)
 {
 	struct symbols *symbols = calloc(1, sizeof(*symbols));
 
 	if (symbols)
 		symbols->names = calloc(NAMES_SLOTS, sizeof(*symbols->names));
-	if (!symbols || !symbols->names) {
-		free(symbols);
+	if (!symbols || !symbols->names || (native && native_new(&symbols->native))) {
+		symbols_free(symbols);
 		return -ENOMEM;
 	}
 	symbols->stacks = stacks;
@@ -71,7 +75,9 @@ void symbols_free(struct symbols *symbols)
 {
 	if (!symbols)
 		return;
-	names_forget(symbols);
+	if (symbols->names)
+		names_forget(symbols);
+	native_free(symbols->native);
 	free(symbols->names);
 	free(symbols);
 }
@@ -102,15 +108,13 @@ static uint64_t clock_now_ns(void)
 	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
 }
 
-/* The record of a code object that has been read, or of one that could not. NULL: no memory. */
-static struct rec_code *record_make(pid_t pid, const struct rec_frame *frame,
-				    const struct python_code *code, enum rec_code_failed failed)
+/* An empty record with room for so many bytes behind it. NULL: no memory. */
+static struct rec_code *record_new(pid_t pid, const struct rec_frame *frame,
+				   enum rec_code_kind kind, enum rec_code_failed failed,
+				   size_t room)
 {
-	size_t lines = code ? code->line_count * sizeof(code->lines[0]) : 0;
-	size_t text = code ? code->name_bytes + code->file_bytes : 0;
-	size_t bytes = (sizeof(struct rec_code) + lines + text + 7) & ~(size_t)7;
+	size_t bytes = (sizeof(struct rec_code) + room + 7) & ~(size_t)7;
 	struct rec_code *record = calloc(1, bytes);
-	char *at = (char *)(record + 1);
 
 	if (!record)
 		return NULL;
@@ -124,10 +128,21 @@ static struct rec_code *record_make(pid_t pid, const struct rec_frame *frame,
 	};
 	record->code = frame->code;
 	record->fingerprint = frame->fingerprint;
-	record->kind = CODE_PYTHON;
+	record->kind = kind;
 	record->failed = failed;
-	if (!code)
-		return record;
+	return record;
+}
+
+static struct rec_code *record_of_code(pid_t pid, const struct rec_frame *frame,
+				       const struct python_code *code)
+{
+	size_t lines = code->line_count * sizeof(code->lines[0]);
+	struct rec_code *record = record_new(pid, frame, CODE_PYTHON, CODE_OK,
+					     lines + code->name_bytes + code->file_bytes);
+	char *at = (char *)(record + 1);
+
+	if (!record)
+		return NULL;
 	record->first_line = code->first_line;
 	record->lines = (uint16_t)code->line_count;
 	record->name_bytes = (uint16_t)code->name_bytes;
@@ -135,6 +150,24 @@ static struct rec_code *record_make(pid_t pid, const struct rec_frame *frame,
 	memcpy(at, code->lines, lines);
 	memcpy(at + lines, code->name, code->name_bytes);
 	memcpy(at + lines + code->name_bytes, code->file, code->file_bytes);
+	return record;
+}
+
+static struct rec_code *record_of_place(pid_t pid, const struct rec_frame *frame,
+					enum rec_code_kind kind, const struct native_place *place)
+{
+	size_t name = place->name ? strnlen(place->name, REC_CODE_NAME_MAX) : 0;
+	size_t file = strnlen(place->file, REC_CODE_FILE_MAX);
+	struct rec_code *record =
+		record_new(pid, frame, kind, name ? CODE_OK : CODE_UNKNOWN, name + file);
+	char *at = (char *)(record + 1);
+
+	if (!record)
+		return NULL;
+	record->name_bytes = (uint16_t)name;
+	record->file_bytes = (uint16_t)file;
+	memcpy(at, name ? place->name : "", name);
+	memcpy(at + name, place->file, file);
 	return record;
 }
 
@@ -179,7 +212,7 @@ static struct rec_code *name_read(struct symbols *symbols, pid_t pid, const stru
 		err = python_code_read(pid, layout, frame->code, frame->fingerprint,
 				       &symbols->code);
 	if (!err)
-		return record_make(pid, frame, &symbols->code, CODE_OK);
+		return record_of_code(pid, frame, &symbols->code);
 	inherited = name_inherited(symbols, pid, frame);
 	if (inherited) {
 		record = malloc(inherited->h.size);
@@ -192,7 +225,7 @@ static struct rec_code *name_read(struct symbols *symbols, pid_t pid, const stru
 	}
 	symbols->lost++;
 	log_debug("a code object of process %d could not be read: %s", pid, strerror(-err));
-	return record_make(pid, frame, NULL, failed_of(err));
+	return record_new(pid, frame, CODE_PYTHON, failed_of(err), 0);
 }
 
 /*
@@ -211,32 +244,80 @@ static bool record_is_shim(const struct rec_code *record)
 	       !memcmp(lines + record->lines, text, sizeof(text) - 1);
 }
 
-/* The name of a frame, made known where it is new. NULL with *err. */
+/* The kernel's addresses are the same in all processes: they go by a pid that none has. */
+#define PID_KERNEL (-1)
+
+/* Puts a record where its frame will look for it, and hands it on where people are to see it. The
+ * record becomes the table's. NULL with *err. */
+static const struct name *name_put(struct symbols *symbols, const struct name *name,
+				   source_record_fn fn, void *context, int *err)
+{
+	struct name *slot;
+
+	*err = -ENOMEM;
+	if (!name->record)
+		return NULL;
+	if (symbols->used >= NAMES_SLOTS / 4 * 3 || symbols->bytes > NAMES_BYTES)
+		names_forget(symbols);
+	slot = name_slot(symbols, name->pid, name->code, name->fingerprint);
+	*slot = *name;
+	symbols->used++;
+	symbols->bytes += name->record->h.size;
+	/* Tracing's own are left out only where they are the innermost of a wait. */
+	*err = name->is_shim && name->pid != PID_KERNEL
+		       ? 0
+		       : fn(context, name->record, name->record->h.size);
+	return *err ? NULL : slot;
+}
+
+/* The name of a Python frame, made known where it is new. NULL with *err. */
 static const struct name *frame_name(struct symbols *symbols, pid_t pid,
 				     const struct rec_frame *frame, source_record_fn fn,
 				     void *context, int *err)
 {
-	struct name *name = name_slot(symbols, pid, frame->code, frame->fingerprint);
-	struct rec_code *record;
+	struct name *found = name_slot(symbols, pid, frame->code, frame->fingerprint);
+	struct name name = {pid, frame->fingerprint, frame->code, .record = NULL};
 
-	*err = 0;
-	if (name->pid)
-		return name;
-	record = name_read(symbols, pid, frame);
-	if (!record) {
-		*err = -ENOMEM;
-		return NULL;
+	if (found->pid)
+		return found;
+	name.record = name_read(symbols, pid, frame);
+	name.is_shim = name.record && record_is_shim(name.record);
+	return name_put(symbols, &name, fn, context, err);
+}
+
+static bool place_is_tracing(const struct native_place *place)
+{
+	static const char *const prefixes[] = {"bpf_prog_", "bpf_trace_run", "__bpf_trace_",
+					       "__traceiter_", "bpf_trampoline_"};
+
+	for (size_t i = 0; place->name && i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (!strncmp(place->name, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
+}
+
+/* The same for a native frame or one of the kernel's. */
+static const struct name *address_name(struct symbols *symbols, pid_t pid,
+				       const struct rec_frame *frame, source_record_fn fn,
+				       void *context, int *err)
+{
+	struct name *found = name_slot(symbols, pid, frame->code, 0);
+	struct name name = {pid, 0, frame->code, .record = NULL};
+	struct native_place place;
+
+	if (found->pid)
+		return found;
+	if (pid == PID_KERNEL) {
+		native_find_kernel(symbols->native, frame->code, &place);
+		name.record = record_of_place(0, frame, CODE_KERNEL, &place);
+	} else {
+		native_find(symbols->native, pid, frame->code, &place);
+		name.record = record_of_place(pid, frame, CODE_NATIVE, &place);
 	}
-	if (symbols->used >= NAMES_SLOTS / 4 * 3 || symbols->bytes > NAMES_BYTES) {
-		names_forget(symbols);
-		name = name_slot(symbols, pid, frame->code, frame->fingerprint);
-	}
-	*name = (struct name){pid, frame->fingerprint, frame->code, record_is_shim(record), record};
-	symbols->used++;
-	symbols->bytes += record->h.size;
-	if (!name->is_shim)
-		*err = fn(context, record, record->h.size);
-	return *err ? NULL : name;
+	name.is_code = place.is_code;
+	name.follows_call = place.follows_call;
+	name.is_shim = !place.is_code || (pid == PID_KERNEL && place_is_tracing(&place));
+	return name_put(symbols, &name, fn, context, err);
 }
 
 /* Names the Python frames of symbols->sample and keeps those that are somebody's. 0, -errno. */
@@ -262,6 +343,53 @@ static int python_frames_name(struct symbols *symbols, source_record_fn fn, void
 	return 0;
 }
 
+/*
+ * Native frames are where frame pointers led to, which most distributions leave out: what is not
+ * code, or not behind a call, is where the register held something else. There the stack ends.
+ */
+static int native_frames_name(struct symbols *symbols, source_record_fn fn, void *context)
+{
+	struct rec_sample *head = &symbols->sample.head;
+	struct rec_frame *frames = symbols->sample.frames + head->python;
+	uint16_t kept = 0;
+	int err = 0;
+
+	for (; symbols->native && kept < head->native; kept++) {
+		const struct name *name = address_name(symbols, (pid_t)head->h.tgid, &frames[kept],
+						       fn, context, &err);
+
+		if (!name)
+			return err;
+		if (!name->is_code || (kept && !name->follows_call))
+			break;
+	}
+	memmove(frames + kept, frames + head->native, head->kernel * sizeof(*frames));
+	head->native = kept;
+	return 0;
+}
+
+/* The innermost of a wait's are how the scheduler came to us, which is not why the thread waits. */
+static int kernel_frames_name(struct symbols *symbols, source_record_fn fn, void *context)
+{
+	struct rec_sample *head = &symbols->sample.head;
+	struct rec_frame *frames = symbols->sample.frames + head->python + head->native;
+	bool wait = head->what == SAMPLE_WAIT;
+	uint16_t kept = 0;
+	int err;
+
+	for (unsigned int i = 0; symbols->native && i < head->kernel; i++) {
+		const struct name *name =
+			address_name(symbols, PID_KERNEL, &frames[i], fn, context, &err);
+
+		if (!name)
+			return err;
+		if (!wait || kept || !name->is_shim)
+			frames[kept++] = frames[i];
+	}
+	head->kernel = kept;
+	return 0;
+}
+
 int symbols_sample(struct symbols *symbols, const void *sample, size_t bytes, source_record_fn fn,
 		   void *context)
 {
@@ -276,6 +404,10 @@ int symbols_sample(struct symbols *symbols, const void *sample, size_t bytes, so
 	if (frames * sizeof(head->frames[0]) > bytes - sizeof(*head))
 		return -EBADMSG;
 	err = python_frames_name(symbols, fn, context);
+	if (!err)
+		err = native_frames_name(symbols, fn, context);
+	if (!err)
+		err = kernel_frames_name(symbols, fn, context);
 	if (err)
 		return err;
 	frames = (size_t)head->python + head->native + head->kernel;

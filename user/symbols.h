@@ -7,6 +7,7 @@
 #define WSGISCOPE_SYMBOLS_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,14 +17,14 @@
 struct stacks;
 struct symbols;
 
-int symbols_new(const struct stacks *stacks,
-		struct symbols **out);	    /* 0 or -ENOMEM; stacks: borrowed */
+/* stacks: borrowed. native: native frames are named too. 0 or -ENOMEM. */
+int symbols_new(const struct stacks *stacks, bool native, struct symbols **out);
 void symbols_free(struct symbols *symbols); /* NULL is fine */
 
 /*
  * Hands to fn a record for each of the sample's frames that has not had one, then the sample,
- * without the frames that are the interpreter's own. The sample is checked here, too: -EBADMSG
- * where its sizes do not fit. 0, what fn returned, -ENOMEM.
+ * without the frames that are the interpreter's own and the native ones that are no code. The
+ * sample is checked here, too: -EBADMSG where its sizes do not fit. 0, what fn returned, -ENOMEM.
  */
 int symbols_sample(struct symbols *symbols, const void *sample, size_t bytes, source_record_fn fn,
 		   void *context);

@@ -14,6 +14,7 @@
 
 #include "abi.h"
 #include "config.h"
+#include "log.h"
 #include "source.h"
 
 static volatile sig_atomic_t ending;
@@ -149,6 +150,7 @@ int main(int argc, char **argv)
 		config.wall |= !strcmp(argv[i], "wall");
 		config.native |= !strcmp(argv[i], "native");
 	}
+	log_level_set(log_level_of(getenv("STACKLOG_VERBOSE") ? 2 : 0));
 	signal(SIGINT, end_ask);
 	if (source_ring_open(&config, &source))
 		return 1;
