@@ -20,6 +20,7 @@ enum rec_kind {
 	REC_CODE = 6,	  /* struct rec_code: a code object or a native symbol; made by user space,
 			   * may come after the samples that name it */
 	REC_SAMPLE = 7,	  /* struct rec_sample: one stack */
+	REC_RAW_CODE = 8, /* struct rec_raw_code: for the source alone, never in a recording */
 };
 
 struct rec_header {
@@ -282,6 +283,30 @@ struct rec_code {
 	__u16 lines;
 };
 
+/* What a code object's members point at, as much as is taken of each. */
+#define RAW_TEXT_BYTES	 448
+#define RAW_LINES_BYTES	 1024
+#define RAW_WINDOW_WORDS 16 /* the first PYSTACK_PRINT_WORDS are used */
+
+/*
+ * A code object that user space has not named yet, as it lay in memory when it was sampled: it may
+ * be gone before it can be asked for at leisure. Goes before the sample that names it.
+ */
+struct rec_raw_code {
+	struct rec_header h;
+	__u64 code;
+	__u32 fingerprint;
+	__u16 name_bytes; /* read; 0: could not be */
+	__u16 file_bytes;
+	__u16 lines_bytes;
+	__u16 pad;
+	__u32 pad2;
+	__u64 window[RAW_WINDOW_WORDS]; /* pystack.h: what the fingerprint is made of */
+	__u8 name[RAW_TEXT_BYTES];	/* the str objects, header and all */
+	__u8 file[RAW_TEXT_BYTES];
+	__u8 lines[RAW_LINES_BYTES]; /* the bytes object */
+};
+
 /* Why something was lost. Names in user/decode.c; shown by every output. */
 enum drop_reason {
 	DROP_RING_FULL,	     /* a record did not fit into the ring */
@@ -328,6 +353,8 @@ _Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the con
 _Static_assert(sizeof(struct rec_worker) == 48, "rec_worker is part of the contract");
 _Static_assert(sizeof(struct rec_frame) == 16, "rec_frame is part of the contract");
 _Static_assert(sizeof(struct rec_sample) == 88, "rec_sample is part of the contract");
+_Static_assert(sizeof(struct rec_raw_code) == 176 + 2 * RAW_TEXT_BYTES + RAW_LINES_BYTES,
+	       "rec_raw_code is part of the contract");
 _Static_assert(sizeof(struct rec_line) == 8, "rec_line is part of the contract");
 _Static_assert(sizeof(struct rec_code) == 48, "rec_code is part of the contract");
 

@@ -50,6 +50,11 @@ struct pystack_layout {
 	__u16 instruction_bytes;
 	__u16 code_print; /* where the PYSTACK_PRINT_BYTES begin */
 	__u16 code_start; /* of the bytecode, where it lies in the code object itself */
+	/* Inside the PYSTACK_PRINT_BYTES: str * of the name and the file, bytes * of the lines. */
+	__u16 code_name;
+	__u16 code_file;
+	__u16 code_lines;
+	__u16 pad;
 };
 
 /* The CPython of a process. */
@@ -69,6 +74,25 @@ pystack_fingerprint(const __u64 words[PYSTACK_PRINT_WORDS])
 		hash ^= hash >> 32;
 	}
 	return (__u32)hash ? (__u32)hash : 1;
+}
+
+/*
+ * Code objects that have been named: user space puts their mark where the kernel side looks for it.
+ * One may push out another; then it is sent and named again.
+ */
+#define PYSTACK_NAMED_SLOTS 65536
+
+static inline __attribute__((always_inline)) __u64 pystack_mark(__u32 tgid, __u64 code,
+								__u32 fingerprint)
+{
+	__u64 hash = (code ^ (__u64)fingerprint << 24) * 0x9e3779b97f4a7c15;
+
+	return (hash ^ hash >> 32 ^ tgid) * 0x9e3779b97f4a7c15;
+}
+
+static inline __attribute__((always_inline)) __u32 pystack_slot(__u64 mark)
+{
+	return mark >> 48;
 }
 
 #endif

@@ -10,6 +10,14 @@
 const volatile __u64 sample_period_ns = 0; /* of the clock; 0: there is none */
 const volatile bool sample_native = false; /* native and kernel frames too */
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PYSTACK_NAMED_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} named SEC(".maps");
+
 /* A thread that has been sampled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -39,6 +47,7 @@ struct scratch {
 	struct pystack_cache cache; /* for a thread that could have none */
 	struct sample sample;
 	__u64 addresses[STACK_NATIVE_MAX]; /* or the kernel's, which are no more */
+	struct rec_raw_code raw;
 };
 
 enum scratch_use { SCRATCH_CLOCK, SCRATCH_SWITCH, SCRATCH_USES };
@@ -130,6 +139,74 @@ static __always_inline void sample_natives(void *ctx, struct scratch *scratch, s
 		s->head.kernel = sample_add(scratch, s, bytes / sizeof(__u64));
 }
 
+/* Of one sample: how far we look for what has no name yet, and how much of it is sent. */
+#define UNNAMED_FRAMES 64
+#define UNNAMED_SENT   16
+
+/* As much of an object as can be had, up to max: how much. */
+static __always_inline __u16 object_read(__u8 *to, const __u32 max, __u64 from)
+{
+	if (!bpf_probe_read_user(to, max, (const void *)from))
+		return max;
+	/* The end of what is mapped may be near. */
+	return bpf_probe_read_user(to, max / 4, (const void *)from) ? 0 : max / 4;
+}
+
+static __always_inline __u64 window_word(const struct rec_raw_code *raw, __u32 at)
+{
+	return raw->window[at / 8 & (RAW_WINDOW_WORDS - 1)];
+}
+
+__noinline int code_send(struct rec_raw_code *raw, const struct pystack_layout *layout,
+			 const struct rec_frame *frame)
+{
+	__u32 start;
+
+	if (!raw || !layout || !frame)
+		return 0;
+	start = layout->code_print;
+	header_fill(&raw->h, REC_RAW_CODE, sizeof(*raw), 0);
+	raw->code = frame->code;
+	raw->fingerprint = frame->fingerprint;
+	raw->pad = 0;
+	raw->pad2 = 0;
+	if (bpf_probe_read_user(raw->window, PYSTACK_PRINT_BYTES,
+				(const void *)(frame->code + start)))
+		return 0;
+	raw->name_bytes = object_read(raw->name, sizeof(raw->name),
+				      window_word(raw, layout->code_name - start));
+	raw->file_bytes = object_read(raw->file, sizeof(raw->file),
+				      window_word(raw, layout->code_file - start));
+	raw->lines_bytes = object_read(raw->lines, sizeof(raw->lines),
+				       window_word(raw, layout->code_lines - start));
+	/* Not counted where there is no room: user space asks the process then. */
+	bpf_ringbuf_output(&ring, raw, sizeof(*raw), BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Sends what user space has not named yet, the innermost first. */
+__noinline int codes_send(struct rec_raw_code *raw, const struct pystack_layout *layout,
+			  struct sample *s)
+{
+	__u32 sent = 0;
+
+	if (!raw || !layout || !s)
+		return 0;
+	for (__u32 i = 0; i < UNNAMED_FRAMES && i < s->head.python; i++) {
+		const struct rec_frame *frame = &s->frames[i];
+		__u64 mark = pystack_mark(s->head.h.tgid, frame->code, frame->fingerprint);
+		__u32 slot = pystack_slot(mark);
+		__u64 *known = bpf_map_lookup_elem(&named, &slot);
+
+		if (!known || *known == mark || !frame->fingerprint)
+			continue;
+		code_send(raw, layout, frame);
+		if (++sent == UNNAMED_SENT)
+			break;
+	}
+	return 0;
+}
+
 static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 					struct pystack_cache *cache, struct sample *s, __u64 now_ns)
 {
@@ -140,6 +217,7 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 		scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
 		scratch->walk.now_ns = now_ns;
 		pystack_take(&scratch->walk, python, cache, s);
+		codes_send(&scratch->raw, &python->layout, s);
 	}
 	if (sample_native)
 		sample_natives(ctx, scratch, s);

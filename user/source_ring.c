@@ -117,6 +117,8 @@ static int ring_record(void *context, void *record, size_t bytes)
 		if (!err)
 			err = announce(ring);
 	}
+	if (bytes >= sizeof(*h) && h->kind == REC_RAW_CODE)
+		return symbols_raw(ring->symbols, record, bytes, ring->fn, ring->context);
 	if (bytes >= sizeof(*h) && h->kind == REC_SAMPLE && ring->symbols)
 		return symbols_sample(ring->symbols, record, bytes, ring->fn, ring->context);
 	return err ? err : ring->fn(ring->context, record, bytes);

@@ -34,7 +34,7 @@ struct name {
 };
 
 struct symbols {
-	const struct stacks *stacks;
+	struct stacks *stacks;
 	struct native *native; /* NULL: native frames are not asked for */
 	struct name *names;
 	size_t used;
@@ -47,7 +47,7 @@ struct symbols {
 	} sample;
 };
 
-int symbols_new(const struct stacks *stacks, bool native, struct symbols **out)
+int symbols_new(struct stacks *stacks, bool native, struct symbols **out)
 {
 	struct symbols *symbols = calloc(1, sizeof(*symbols));
 
@@ -282,6 +282,7 @@ static const struct name *frame_name(struct symbols *symbols, pid_t pid,
 		return found;
 	name.record = name_read(symbols, pid, frame);
 	name.is_shim = name.record && record_is_shim(name.record);
+	stacks_named(symbols->stacks, pid, frame->code, frame->fingerprint);
 	return name_put(symbols, &name, fn, context, err);
 }
 
@@ -294,6 +295,31 @@ static bool place_is_tracing(const struct native_place *place)
 		if (!strncmp(place->name, prefixes[i], strlen(prefixes[i])))
 			return true;
 	return false;
+}
+
+int symbols_raw(struct symbols *symbols, const struct rec_raw_code *raw, size_t bytes,
+		source_record_fn fn, void *context)
+{
+	const pid_t pid = (pid_t)raw->h.tgid;
+	const struct rec_frame frame = {raw->code, raw->fingerprint, 0};
+	const struct python_layout *layout = stacks_layout(symbols->stacks, pid);
+	struct name name = {pid, raw->fingerprint, raw->code, .record = NULL};
+	int err;
+
+	if (bytes < sizeof(*raw))
+		return -EBADMSG;
+	stacks_named(symbols->stacks, pid, raw->code, raw->fingerprint);
+	if (!layout || name_slot(symbols, pid, raw->code, raw->fingerprint)->pid ||
+	    python_code_decode(layout, raw, &symbols->code))
+		return 0; /* what was not understood is asked of the process */
+	if (symbols->code.lines_cut &&
+	    python_code_read(pid, layout, raw->code, raw->fingerprint, &symbols->code) &&
+	    python_code_decode(layout, raw, &symbols->code))
+		return 0;
+	name.record = record_of_code(pid, &frame, &symbols->code);
+	name.is_shim = name.record && record_is_shim(name.record);
+	name_put(symbols, &name, fn, context, &err);
+	return err;
 }
 
 /* The same for a native frame or one of the kernel's. */

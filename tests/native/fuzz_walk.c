@@ -79,6 +79,21 @@ static void threads_walk(const struct image *image, const struct python_layout *
 	}
 }
 
+/* The input as a copied code object of that version, whatever it says. */
+static void copy_decode(const struct python_layout *layout, const uint8_t *data, size_t size)
+{
+	static struct python_code code;
+	static struct rec_raw_code raw;
+
+	memset(&raw, 0, sizeof(raw));
+	memcpy(&raw, data, size < sizeof(raw) ? size : sizeof(raw));
+	raw.fingerprint = 0;
+	if (!python_code_decode(layout, &raw, &code) &&
+	    (code.name_bytes > sizeof(code.name) || code.file_bytes > sizeof(code.file) ||
+	     code.line_count > REC_CODE_LINES_MAX))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct image *image = &images[size ? data[0] % IMAGES : 0];
@@ -92,8 +107,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		change_make(image, &change);
 	}
 	image_use(image);
-	if (!python_stack_try(1, &where, &layout, &answer) && answer.verdict == STACK_USABLE)
+	if (!python_stack_try(1, &where, &layout, &answer) && answer.verdict == STACK_USABLE) {
 		threads_walk(image, &layout);
+		copy_decode(&layout, data, size);
+	}
 	memcpy(image->memory, sound[image - images], image->memory_bytes);
 	return 0;
 }

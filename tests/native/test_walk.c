@@ -3,7 +3,7 @@
  * The frame walk and the reading of code objects over images of real processes: what each thread's
  * frames must be was said by that Python itself. Then over damaged ones: it ends, in bounds.
  */
-#include <dirent.h>
+#include <errno.h>
 #include <linux/types.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +35,48 @@ static unsigned int line_of(const struct python_code *object, int offset)
 	return line;
 }
 
+/* An object as far as the image has it; what lies between what was looked at is not there. */
+static uint16_t object_copy(uint8_t *to, size_t max, uint64_t from)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < max; i++)
+		if (!image_read(from + i, to + i, 1))
+			bytes = i + 1;
+	return (uint16_t)bytes;
+}
+
+/* What the kernel side would have copied of it says the same as the process itself. */
+static void copy_check(const struct python_layout *layout, const struct rec_frame *frame)
+{
+	static struct python_code copied;
+	static struct rec_raw_code raw;
+	const struct pystack_layout *walk = &layout->walk;
+	const uint64_t *window = (const uint64_t *)raw.window;
+
+	memset(&raw, 0, sizeof(raw));
+	raw.code = frame->code;
+	raw.fingerprint = frame->fingerprint;
+	assert_int_equal(
+		image_read(frame->code + walk->code_print, raw.window, PYSTACK_PRINT_BYTES), 0);
+	raw.name_bytes = object_copy(raw.name, sizeof(raw.name),
+				     window[(walk->code_name - walk->code_print) / 8]);
+	raw.file_bytes = object_copy(raw.file, sizeof(raw.file),
+				     window[(walk->code_file - walk->code_print) / 8]);
+	raw.lines_bytes = object_copy(raw.lines, sizeof(raw.lines),
+				      window[(walk->code_lines - walk->code_print) / 8]);
+	assert_int_equal(python_code_decode(layout, &raw, &copied), 0);
+	assert_int_equal(copied.first_line, code.first_line);
+	assert_int_equal(copied.name_bytes, code.name_bytes);
+	assert_memory_equal(copied.name, code.name, code.name_bytes);
+	assert_int_equal(copied.file_bytes, code.file_bytes);
+	assert_memory_equal(copied.file, code.file, code.file_bytes);
+	assert_int_equal(copied.line_count, code.line_count);
+	assert_memory_equal(copied.lines, code.lines, code.line_count * sizeof(code.lines[0]));
+	raw.fingerprint ^= 1;
+	assert_int_equal(python_code_decode(layout, &raw, &copied), -ESTALE);
+}
+
 /* The interpreter's own frame of 3.13 and later, which user/symbols.c leaves out. */
 static bool is_shim(const struct python_code *object)
 {
@@ -48,6 +90,7 @@ static void frames_print(const struct python_layout *layout, FILE *out)
 
 		assert_int_equal(
 			python_code_read(1, layout, frame->code, frame->fingerprint, &code), 0);
+		copy_check(layout, frame);
 		if (is_shim(&code))
 			continue;
 		fprintf(out, "%.*s %.*s:%u\n", (int)code.name_bytes, code.name,

@@ -16,17 +16,76 @@
 /* What is read of a line table at most; the longest in Python's library has about 30 KB. */
 #define TABLE_BYTES_MAX 65536
 
+/* Reads from the process, or, where there is one, from a copy of the object and what it points at.
+ */
 struct code_reader {
 	pid_t pid;
 	const struct python_layout *layout;
 	uint64_t code;
+	const struct rec_raw_code *raw; /* NULL: the process */
 };
+
+/* A piece of memory that was copied. */
+struct piece {
+	uint64_t address;
+	const void *bytes;
+	size_t size;
+};
+
+static uint64_t window_word(const struct code_reader *reader, uint16_t member)
+{
+	const uint32_t at = member - reader->layout->walk.code_print;
+
+	return reader->raw->window[at / 8 % RAW_WINDOW_WORDS];
+}
+
+/* The piece that holds an address, if any; its bytes from there on. */
+static struct piece piece_find(const struct code_reader *reader, uint64_t address)
+{
+	const struct pystack_layout *walk = &reader->layout->walk;
+	const struct rec_raw_code *raw = reader->raw;
+	const struct piece pieces[] = {
+		{reader->code + walk->code_print, raw->window, PYSTACK_PRINT_BYTES},
+		{window_word(reader, walk->code_name), raw->name, raw->name_bytes},
+		{window_word(reader, walk->code_file), raw->file, raw->file_bytes},
+		{window_word(reader, walk->code_lines), raw->lines, raw->lines_bytes},
+	};
+
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		uint64_t into = address - pieces[i].address;
+
+		if (into < pieces[i].size)
+			return (struct piece){address, (const char *)pieces[i].bytes + into,
+					      pieces[i].size - into};
+	}
+	return (struct piece){0};
+}
+
+static int bytes_read(const struct code_reader *reader, uint64_t address, void *out, size_t bytes)
+{
+	struct piece piece;
+
+	if (!reader->raw)
+		return memory_read(reader->pid, address, out, bytes);
+	piece = piece_find(reader, address);
+	if (piece.size < bytes)
+		return -EFAULT;
+	memcpy(out, piece.bytes, bytes);
+	return 0;
+}
+
+static int pointer_read(const struct code_reader *reader, uint64_t address, uint64_t *out)
+{
+	int err = bytes_read(reader, address, out, sizeof(*out));
+
+	return !err && *out % 8 ? -EFAULT : err;
+}
 
 static int fingerprint_check(const struct code_reader *reader, uint32_t expected)
 {
 	__u64 words[PYSTACK_PRINT_WORDS];
-	int err = memory_read(reader->pid, reader->code + reader->layout->walk.code_print, words,
-			      sizeof(words));
+	int err = bytes_read(reader, reader->code + reader->layout->walk.code_print, words,
+			     sizeof(words));
 
 	if (err)
 		return err;
@@ -41,7 +100,10 @@ static int type_check(const struct code_reader *reader, uint64_t object, const c
 	char found[8] = "";
 	int err;
 
-	err = memory_pointer_read(reader->pid, object + at->object_type, &type);
+	/* A copy was taken while the code ran. */
+	if (reader->raw)
+		return 0;
+	err = pointer_read(reader, object + at->object_type, &type);
 	if (!err)
 		err = memory_read(reader->pid, type + at->type_name, &type_name, sizeof(type_name));
 	if (!err)
@@ -61,11 +123,10 @@ static int text_find(const struct code_reader *reader, uint64_t object, struct t
 {
 	const struct python_objects *at = &reader->layout->objects;
 	uint32_t state;
-	int err = memory_read(reader->pid, object + at->text_length, &out->length,
-			      sizeof(out->length));
+	int err = bytes_read(reader, object + at->text_length, &out->length, sizeof(out->length));
 
 	if (!err)
-		err = memory_read(reader->pid, object + at->text_state, &state, sizeof(state));
+		err = bytes_read(reader, object + at->text_state, &state, sizeof(state));
 	if (err)
 		return err;
 	state >>= at->text_kind_shift;
@@ -88,7 +149,7 @@ static int text_read(const struct code_reader *reader, uint32_t member, char *ou
 	struct text_place place;
 	uint64_t object, count;
 	bool cut = false;
-	int err = memory_pointer_read(reader->pid, reader->code + member, &object);
+	int err = pointer_read(reader, reader->code + member, &object);
 
 	*bytes = 0;
 	if (!err)
@@ -98,7 +159,9 @@ static int text_read(const struct code_reader *reader, uint32_t member, char *ou
 	if (err)
 		return err;
 	count = place.length < size ? place.length : size;
-	err = memory_read(reader->pid, place.data, raw, count * place.width);
+	if (reader->raw && count > piece_find(reader, place.data).size / place.width)
+		count = piece_find(reader, place.data).size / place.width;
+	err = bytes_read(reader, place.data, raw, count * place.width);
 	for (uint64_t i = 0; !err && i < count && !cut; i++) {
 		char one[UTF8_BYTES_MAX];
 		size_t more = utf8_put(one, utf8_character(raw + i * place.width, place.width));
@@ -117,50 +180,71 @@ static int text_read(const struct code_reader *reader, uint32_t member, char *ou
 	return err;
 }
 
-/* A table that cannot be had leaves the lines unknown, which is no reason to lose the name. */
+/* A table that is too long leaves the lines unknown, which is no reason to lose the name. */
 static int lines_read(const struct code_reader *reader, struct python_code *out)
 {
 	static uint8_t table[TABLE_BYTES_MAX];
 	const struct python_objects *at = &reader->layout->objects;
 	uint64_t object, bytes;
-	int err = memory_pointer_read(reader->pid, reader->code + at->code_lines, &object);
+	int err = pointer_read(reader, reader->code + at->code_lines, &object);
 
-	out->line_count = 0;
 	if (!err)
 		err = type_check(reader, object, "bytes");
 	if (!err)
-		err = memory_read(reader->pid, object + at->bytes_size, &bytes, sizeof(bytes));
+		err = bytes_read(reader, object + at->bytes_size, &bytes, sizeof(bytes));
 	if (err)
 		return err;
-	if (bytes > sizeof(table))
+	out->lines_cut =
+		bytes > sizeof(table) ||
+		(reader->raw && bytes && bytes_read(reader, object + at->bytes_data, table, bytes));
+	if (out->lines_cut)
 		return 0;
-	err = memory_read(reader->pid, object + at->bytes_data, table, bytes);
+	if (!reader->raw)
+		err = bytes_read(reader, object + at->bytes_data, table, bytes);
 	if (!err)
 		out->line_count = linetable_decode(at->lines, out->first_line, table, bytes,
 						   out->lines, REC_CODE_LINES_MAX);
 	return err;
 }
 
+static int code_read(const struct code_reader *reader, uint32_t fingerprint,
+		     struct python_code *out)
+{
+	const struct python_objects *at = &reader->layout->objects;
+	int err = fingerprint_check(reader, fingerprint);
+
+	out->line_count = 0;
+	if (!err)
+		err = type_check(reader, reader->code, "code");
+	if (!err)
+		err = bytes_read(reader, reader->code + at->code_first_line, &out->first_line,
+				 sizeof(out->first_line));
+	if (!err)
+		err = text_read(reader, python_code_name(at), out->name, sizeof(out->name),
+				&out->name_bytes);
+	if (!err)
+		err = text_read(reader, at->code_file, out->file, sizeof(out->file),
+				&out->file_bytes);
+	return err ? err : lines_read(reader, out);
+}
+
 int python_code_read(pid_t pid, const struct python_layout *layout, uint64_t address,
 		     uint32_t fingerprint, struct python_code *out)
 {
-	const struct code_reader reader = {pid, layout, address};
-	const struct python_objects *at = &layout->objects;
-	int err = fingerprint_check(&reader, fingerprint);
+	const struct code_reader reader = {pid, layout, address, NULL};
+	int err = code_read(&reader, fingerprint, out);
 
-	if (!err)
-		err = type_check(&reader, address, "code");
-	if (!err)
-		err = memory_read(pid, address + at->code_first_line, &out->first_line,
-				  sizeof(out->first_line));
-	if (!err)
-		err = text_read(&reader, at->code_qualname ? at->code_qualname : at->code_name,
-				out->name, sizeof(out->name), &out->name_bytes);
-	if (!err)
-		err = text_read(&reader, at->code_file, out->file, sizeof(out->file),
-				&out->file_bytes);
-	if (!err)
-		err = lines_read(&reader, out);
 	/* It may have gone while it was read: then what was read is of no worth. */
 	return err == -ESRCH ? err : fingerprint_check(&reader, fingerprint) ?: err;
+}
+
+int python_code_decode(const struct python_layout *layout, const struct rec_raw_code *raw,
+		       struct python_code *out)
+{
+	const struct code_reader reader = {0, layout, raw->code, raw};
+
+	if (raw->name_bytes > sizeof(raw->name) || raw->file_bytes > sizeof(raw->file) ||
+	    raw->lines_bytes > sizeof(raw->lines))
+		return -EBADMSG;
+	return code_read(&reader, raw->fingerprint, out);
 }

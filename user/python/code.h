@@ -6,6 +6,7 @@
 #define WSGISCOPE_PYTHON_CODE_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +16,7 @@
 
 struct python_code {
 	uint32_t first_line;
+	bool lines_cut; /* there are lines, but not all could be had: then there are none */
 	size_t name_bytes, file_bytes, line_count;
 	char name[REC_CODE_NAME_MAX]; /* UTF-8, qualified where the version has it; what is longer
 				       * is cut and ends in "…" */
@@ -29,5 +31,9 @@ struct python_code {
  */
 int python_code_read(pid_t pid, const struct python_layout *layout, uint64_t address,
 		     uint32_t fingerprint, struct python_code *out);
+
+/* The same from a copy that the kernel side took of it. 0, -ESTALE, -EBADMSG, -EFAULT. */
+int python_code_decode(const struct python_layout *layout, const struct rec_raw_code *raw,
+		       struct python_code *out);
 
 #endif

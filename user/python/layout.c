@@ -26,15 +26,11 @@
 	.text_length = 16, .text_state = 32, .text_kind_shift = 2, .text_ascii = 40, .text_data = 56
 #define OBJECTS .object_type = 8, .type_name = 24, .bytes_size = 16, .bytes_data = 32
 
-/* A walk's window on a code object ends with the pointer to its line table. */
-#define PRINT_BEFORE(lines) ((lines) + 8 - PYSTACK_PRINT_BYTES)
-
 /* Up to 3.10 each frame is an object, and they are the same but for f_lasti. */
 #define WALK_OBJECTS                                                                               \
 	.flags = PYSTACK_F_INDEX, .runtime_interpreters = 32, .interpreter_next = 0,               \
 	.interpreter_threads = 8, .thread_next = 8, .thread_self = 176, .thread_frame = 24,        \
-	.frame_code = 32, .frame_previous = 24, .frame_bytes = 112,                                \
-	.code_print = PRINT_BEFORE(120), .code_start = 0
+	.frame_code = 32, .frame_previous = 24, .frame_bytes = 112, .code_start = 0
 
 /* Up to 3.12: constant over all releases of a minor version. */
 static const struct fixed_layout {
@@ -68,7 +64,6 @@ static const struct fixed_layout {
 		   .frame_instruction = 56,
 		   .frame_owner = 69,
 		   .frame_bytes = 72,
-		   .code_print = PRINT_BEFORE(136),
 		   .code_start = 184},
 	  .thread_interpreter = 16,
 	  .objects = {OBJECTS, TEXT_OLD, .code_file = 112, .code_name = 120, .code_qualname = 128,
@@ -89,7 +84,6 @@ static const struct fixed_layout {
 		   .frame_instruction = 56,
 		   .frame_owner = 70,
 		   .frame_bytes = 72,
-		   .code_print = PRINT_BEFORE(136),
 		   .code_start = 192},
 	  .thread_interpreter = 16,
 	  .objects = {OBJECTS, TEXT_NEW, .code_file = 112, .code_name = 120, .code_qualname = 128,
@@ -217,8 +211,24 @@ static int debug_layout_find(const struct debug_head *debug, const uint8_t *head
 	objects_take(at, &reader, debug->free_threaded, &out->objects);
 	out->thread_interpreter =
 		number_take(&reader, at->thread_interpreter, 8, PYSTACK_THREAD_BYTES);
-	out->walk.code_print = PRINT_BEFORE(out->objects.code_lines);
 	return reader.bad || debug->free_threaded > 1 ? -EBADMSG : 0;
+}
+
+/* What the kernel side reads of a code object's window, the same for all versions. 0, -EBADMSG. */
+static int window_set(struct python_layout *layout)
+{
+	const struct python_objects *at = &layout->objects;
+	struct pystack_layout *walk = &layout->walk;
+	const uint32_t members[] = {python_code_name(at), at->code_file, at->code_lines};
+
+	walk->code_print = at->code_lines + 8 - PYSTACK_PRINT_BYTES;
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		if (members[i] < walk->code_print || members[i] > at->code_lines || members[i] % 8)
+			return -EBADMSG;
+	walk->code_name = python_code_name(at);
+	walk->code_file = at->code_file;
+	walk->code_lines = at->code_lines;
+	return 0;
 }
 
 int python_layout_find(uint32_t version, const uint8_t head[PYTHON_DEBUG_BYTES],
@@ -227,8 +237,11 @@ int python_layout_find(uint32_t version, const uint8_t head[PYTHON_DEBUG_BYTES],
 	struct debug_head debug;
 
 	memcpy(&debug, head, sizeof(debug));
-	if (memcmp(debug.cookie, DEBUG_OFFSETS_COOKIE, sizeof(debug.cookie)) == 0)
-		return debug_layout_find(&debug, head, out);
+	if (memcmp(debug.cookie, DEBUG_OFFSETS_COOKIE, sizeof(debug.cookie)) == 0) {
+		int err = debug_layout_find(&debug, head, out);
+
+		return err ? err : window_set(out);
+	}
 	for (size_t i = 0; i < sizeof(fixed_layouts) / sizeof(*fixed_layouts); i++) {
 		const struct fixed_layout *row = &fixed_layouts[i];
 
@@ -236,7 +249,7 @@ int python_layout_find(uint32_t version, const uint8_t head[PYTHON_DEBUG_BYTES],
 			continue;
 		*out = row->layout;
 		out->walk.thread_self += SELF_SHIFT;
-		return 0;
+		return window_set(out);
 	}
 	return -ENOTSUP;
 }

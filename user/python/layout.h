@@ -41,6 +41,12 @@ struct python_objects {
 	enum python_lines lines;
 };
 
+/* Where a code object's best name is. */
+static inline uint32_t python_code_name(const struct python_objects *at)
+{
+	return at->code_qualname ? at->code_qualname : at->code_name;
+}
+
 struct python_layout {
 	struct pystack_layout walk;
 	uint32_t
