@@ -2,7 +2,7 @@
 # Tests of the stacks: the frame walk as ordinary C over images of processes, its fuzzers, and the
 # live source. Included by tests.mk. clang builds what includes BPF code.
 
-.PHONY: native fuzz-walk fuzz-walk-smoke
+.PHONY: native stacklog stacks-check fuzz-walk fuzz-walk-smoke
 
 STACKS_O := $(O)/tests/stacks
 NATIVE_O := $(O)/native
@@ -11,6 +11,15 @@ $(STACKS_O)/stacklog: tests/stacks/stacklog.c $(filter-out %/main.o,$(USER_OBJ))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(filter %.c %.o,$^) $(LIBS) -o $@
+
+stacklog: $(STACKS_O)/stacklog
+
+e2e: stacklog
+
+# With the folders and markers of `make pythons`: 20,000 samples of each take half a minute.
+stacks-check: stacklog $(PYTHON_VERSIONS:%=pythons-marker-%) ## stacks on other Pythons (root)
+	$(Q)tests/pythons/check_stacks.py $(STACKS_O)/stacklog $(PYTHONS) $(PYTHONS_O) \
+		$(PYTHON_VERSIONS)
 
 # --- native: no root, with the sanitizers -------------------------------------------------------
 

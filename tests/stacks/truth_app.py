@@ -5,7 +5,9 @@ every Python from 3.9 on, under any server; must not know who watches."""
 import itertools
 import json
 import os
+import socket
 import sys
+import threading
 import time
 
 import wsgiscope
@@ -114,18 +116,56 @@ def way_freed(answer):
         answer["made"][name] = [begin, time.monotonic_ns()]
 
 
+def wait_sleep(answer):
+    time.sleep(SECONDS)
+
+
+def hold(lock, taken):
+    with lock:
+        taken.set()
+        time.sleep(SECONDS)
+
+
+def wait_lock(answer):
+    lock, taken = threading.Lock(), threading.Event()
+    thread = threading.Thread(target=hold, args=(lock, taken))
+    thread.start()
+    taken.wait()
+    with lock:
+        pass
+    thread.join()
+
+
+def answer_late(listener):
+    sock, _ = listener.accept()
+    with sock:
+        time.sleep(SECONDS)
+        sock.sendall(b"late")
+
+
+def wait_socket(answer):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answer["port"] = listener.getsockname()[1]
+        threading.Thread(target=answer_late, args=(listener,), daemon=True).start()
+        with socket.create_connection(("127.0.0.1", answer["port"])) as sock:
+            sock.recv(4)
+
+
 WAYS = {name[4:]: value for name, value in sorted(globals().items()) if name.startswith("way_")}
+WAITS = {name: value for name, value in sorted(globals().items()) if name.startswith("wait_")}
+ALL = {**WAYS, **WAITS}
 
 
 @wsgiscope.mark
 def application(environ, start_response):
     way = environ["PATH_INFO"].split("/")[1]
-    answer = {"way": way, "stacks": [], "made": {}, "file": __file__}
-    cpu = time.thread_time_ns()
-    if way in WAYS:
-        WAYS[way](answer)
-    answer["cpu_ns"] = time.thread_time_ns() - cpu
-    answer["ways"] = list(WAYS)
+    answer = {"way": way, "stacks": [], "made": {}, "file": __file__,
+              "spin": spin.__code__.co_firstlineno}
+    cpu, wall = time.thread_time_ns(), time.monotonic_ns()
+    if way in ALL:
+        ALL[way](answer)
+    answer["cpu_ns"], answer["wall_ns"] = time.thread_time_ns() - cpu, time.monotonic_ns() - wall
+    answer["ways"], answer["waits"] = list(WAYS), list(WAITS)
     body = json.dumps(answer).encode()
     start_response("200 OK", [("Content-Type", "application/json"),
                               ("Content-Length", str(len(body)))])
