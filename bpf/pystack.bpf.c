@@ -35,19 +35,19 @@ static __always_inline __u32 thread_half(const struct pystack_walk *walk, __u16 
 	return *(const __u32 *)(walk->thread_bytes + (at & 0xfc));
 }
 
-static __always_inline __u64 frame_word(const struct pystack_walk *walk, __u16 at)
+static __always_inline __u64 frame_word(const __u8 *frame, __u16 at)
 {
-	return *(const __u64 *)(walk->frame_bytes + (at & 0x78));
+	return *(const __u64 *)(frame + (at & 0x78));
 }
 
-static __always_inline __s32 frame_int(const struct pystack_walk *walk, __u16 at)
+static __always_inline __s32 frame_int(const __u8 *frame, __u16 at)
 {
-	return *(const __s32 *)(walk->frame_bytes + (at & 0x7c));
+	return *(const __s32 *)(frame + (at & 0x7c));
 }
 
-static __always_inline __u8 frame_byte(const struct pystack_walk *walk, __u16 at)
+static __always_inline __u8 frame_byte(const __u8 *frame, __u16 at)
 {
-	return walk->frame_bytes[at & 0x7f];
+	return frame[at & 0x7f];
 }
 
 static __always_inline __u64 pointer_read(__u64 address)
@@ -190,16 +190,16 @@ __noinline int pystack_thread(struct pystack_walk *walk, const struct pystack_py
 	return 0;
 }
 
-static __always_inline __s32 offset_of(const struct pystack_walk *walk,
-				       const struct pystack_layout *layout, __u64 code)
+static __always_inline __s32 offset_of(const __u8 *frame, const struct pystack_layout *layout,
+				       __u64 code)
 {
 	__s64 offset;
 
 	if (layout->flags & PYSTACK_F_INDEX)
-		offset = (__s64)frame_int(walk, layout->frame_instruction) *
+		offset = (__s64)frame_int(frame, layout->frame_instruction) *
 			 layout->instruction_bytes;
 	else
-		offset = frame_word(walk, layout->frame_instruction) - code - layout->code_start;
+		offset = frame_word(frame, layout->frame_instruction) - code - layout->code_start;
 	/* A frame that has only just been linked stands before its first instruction. */
 	if (offset < 0 && offset >= -2 * (__s64)sizeof(__u64))
 		offset = 0;
@@ -212,12 +212,12 @@ static __always_inline void walk_end(struct pystack_walk *walk, enum rec_stack_e
 	walk->error = error;
 }
 
-/* The frame that lies in frame_bytes. */
 static __always_inline void frame_put(struct pystack_walk *walk,
-				      const struct pystack_layout *layout, struct sample *sample)
+				      const struct pystack_layout *layout, struct sample *sample,
+				      const __u8 *frame)
 {
 	/* From 3.14 on the low bits of a reference are a tag. */
-	__u64 code = frame_word(walk, layout->frame_code) & ~7ULL;
+	__u64 code = frame_word(frame, layout->frame_code) & ~7ULL;
 	__u32 count = walk->count;
 	struct rec_frame *to;
 
@@ -232,7 +232,7 @@ static __always_inline void frame_put(struct pystack_walk *walk,
 	}
 	to = &sample->frames[count & (STACK_PYTHON_MAX - 1)];
 	to->code = code;
-	to->offset = offset_of(walk, layout, code);
+	to->offset = offset_of(frame, layout, code);
 	to->fingerprint = 0;
 	if (!bpf_probe_read_user(walk->print, sizeof(walk->print),
 				 (const void *)(code + layout->code_print)))
@@ -240,26 +240,54 @@ static __always_inline void frame_put(struct pystack_walk *walk,
 	walk->count = count + 1;
 }
 
+/*
+ * The bytes of the frame at walk->frame, NULL: unreadable. A read costs much the same whatever its
+ * length; so, where callers lie before a frame, all of its page up to its end is read at once. What
+ * is in the page can be read when the frame can.
+ */
+static __always_inline const __u8 *frame_read(struct pystack_walk *walk,
+					      const struct pystack_layout *layout)
+{
+	__u64 frame = walk->frame;
+	__u64 end = frame + layout->frame_bytes;
+	__u64 bytes, at;
+
+	if (frame < walk->window_start || end > walk->window_end) {
+		__u64 start =
+			layout->flags & PYSTACK_F_CHUNKS ? frame & ~(PYSTACK_PAGE - 1ULL) : frame;
+
+		bytes = end - start;
+		if (bytes > sizeof(walk->window) || end < start)
+			return NULL;
+		walk->window_end = walk->window_start = 0;
+		if (bpf_probe_read_user(walk->window, bytes, (const void *)start))
+			return NULL;
+		walk->window_start = start;
+		walk->window_end = end;
+	}
+	at = frame - walk->window_start;
+	barrier_var(at);
+	return at > sizeof(walk->window) - 128 ? NULL : walk->window + at;
+}
+
 static __always_inline void frame_step(struct pystack_walk *walk,
 				       const struct pystack_layout *layout, struct sample *sample)
 {
-	__u32 bytes = layout->frame_bytes;
-	__u64 previous;
+	const __u8 *frame;
 
-	barrier_var(bytes);
-	if (walk->frame & 7 || bytes > sizeof(walk->frame_bytes)) {
+	if (walk->frame & 7) {
 		walk_end(walk, STACK_BAD_FRAME);
 		return;
 	}
-	if (bpf_probe_read_user(walk->frame_bytes, bytes, (const void *)walk->frame)) {
+	frame = frame_read(walk, layout);
+	if (!frame) {
 		walk_end(walk, STACK_UNREADABLE);
 		return;
 	}
-	previous = frame_word(walk, layout->frame_previous);
-	walk->frame = previous;
+	walk->frame = frame_word(frame, layout->frame_previous);
 	if (!(layout->flags & PYSTACK_F_OWNER) ||
-	    frame_byte(walk, layout->frame_owner) < PYSTACK_OWNER_SHIM)
-		frame_put(walk, layout, sample);
+	    frame_byte(frame, layout->frame_owner) < PYSTACK_OWNER_SHIM)
+		frame_put(walk, layout, sample, frame);
 }
 
 __noinline int pystack_frames(struct pystack_walk *walk, const struct pystack_layout *layout,
@@ -276,6 +304,7 @@ static __always_inline void frames_take(struct pystack_walk *walk,
 					const struct pystack_layout *layout, struct sample *sample)
 {
 	walk->frame = walk->found_frame;
+	walk->window_start = walk->window_end = 0;
 	for (int i = 0; i < FRAMES_PIECES; i++)
 		if (!pystack_frames(walk, layout, sample))
 			return;

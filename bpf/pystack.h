@@ -23,6 +23,8 @@ enum pystack_flags {
 	PYSTACK_F_INDEX = 1 << 1,
 	/* Frames have an owner; those of PYSTACK_OWNER_SHIM on are the interpreter's own. */
 	PYSTACK_F_OWNER = 1 << 2,
+	/* A frame lies behind its caller's in memory, as long as there is room (3.11 on). */
+	PYSTACK_F_CHUNKS = 1 << 3,
 };
 
 #define PYSTACK_OWNER_SHIM 3 /* FRAME_OWNED_BY_CSTACK, from 3.14 also ..._BY_INTERPRETER */
@@ -63,17 +65,25 @@ struct pystack_python {
 	struct pystack_layout layout;
 };
 
-/* Never 0. The multiplier is that of 64-bit FNV-1. */
+/* Never 0. A sum of products, each word by an odd number of its own: fast, as none waits for
+ * another (multilinear hashing: Lemire and Kaser, 2014). */
 static inline __attribute__((always_inline)) __u32
 pystack_fingerprint(const __u64 words[PYSTACK_PRINT_WORDS])
 {
-	__u64 hash = 0xcbf29ce484222325;
+	__u64 hash = words[0] * 0x9e3779b97f4a7c15;
 
-	for (int i = 0; i < PYSTACK_PRINT_WORDS; i++) {
-		hash = (hash ^ words[i]) * 0x100000001b3;
-		hash ^= hash >> 32;
-	}
-	return (__u32)hash ? (__u32)hash : 1;
+	hash += words[1] * 0xbf58476d1ce4e5b9;
+	hash += words[2] * 0x94d049bb133111eb;
+	hash += words[3] * 0xd6e8feb86659fd93;
+	hash += words[4] * 0xa0761d6478bd642f;
+	hash += words[5] * 0xe7037ed1a0b428db;
+	hash += words[6] * 0x8ebc6af09c88c6e3;
+	hash += words[7] * 0x589965cc75374cc3;
+	hash += words[8] * 0x1d8e4e27c47d124f;
+	hash += words[9] * 0xeb44accab455d165;
+	hash += words[10] * 0x9fb21c651e98df25;
+	hash >>= 32;
+	return hash ? (__u32)hash : 1;
 }
 
 /*

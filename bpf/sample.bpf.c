@@ -61,10 +61,6 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* When user space was last woken for a sample: it reads the names, and had better come soon. */
-__u64 sample_woken_ns;
-#define SAMPLE_WAKE_NS 10000000ULL
-
 static __always_inline struct scratch *scratch_get(__u32 use)
 {
 	return bpf_map_lookup_elem(&scratches, &use);
@@ -223,7 +219,7 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 		sample_natives(ctx, scratch, s);
 }
 
-static __always_inline void sample_emit(struct sample *s, __u64 now_ns, bool wake)
+static __always_inline void sample_emit(struct sample *s, __u64 now_ns)
 {
 	__u32 frames = s->head.python + s->head.native + s->head.kernel;
 	__u32 size;
@@ -237,10 +233,7 @@ static __always_inline void sample_emit(struct sample *s, __u64 now_ns, bool wak
 	barrier_var(size);
 	if (size > sizeof(*s))
 		return;
-	wake = wake && now_ns - sample_woken_ns > SAMPLE_WAKE_NS;
-	if (wake)
-		sample_woken_ns = now_ns;
-	if (bpf_ringbuf_output(&ring, s, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
+	if (bpf_ringbuf_output(&ring, s, size, wakeup_flags(size))) {
 		count_drop(DROP_RING_FULL);
 		return;
 	}
@@ -276,7 +269,7 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 	s->head.state = STATE_CPU;
 	s->head.weight_ns = sample_period_ns;
 	sample_take(ctx, scratch, cache, s, now_ns);
-	sample_emit(s, now_ns, true);
+	sample_emit(s, now_ns);
 	return 0;
 }
 
@@ -342,7 +335,7 @@ __hidden void sample_wait_end(struct task_struct *task, __u64 now_ns)
 		if (end_ns <= w->since_ns)
 			continue;
 		w->sample.head.weight_ns = end_ns - w->since_ns;
-		sample_emit(&w->sample, end_ns, false);
+		sample_emit(&w->sample, end_ns);
 		w->since_ns = end_ns;
 		w->sample.head.state = STATE_RUNNABLE;
 		__builtin_memset(&w->sample.head.peer, 0, sizeof(w->sample.head.peer));

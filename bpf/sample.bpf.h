@@ -26,6 +26,8 @@ struct pystack_cache {
 	__u64 walked_ns; /* when it was looked for */
 };
 
+#define PYSTACK_PAGE 4096
+
 /* A walk under way. Too large for the stack; one a CPU and context. */
 struct pystack_walk {
 	__u64 self; /* of the running thread: what thread_self of its PyThreadState holds */
@@ -43,7 +45,9 @@ struct pystack_walk {
 	__u32 pad;
 	__u64 print[PYSTACK_PRINT_WORDS];
 	__u8 thread_bytes[256]; /* a power of two above PYSTACK_THREAD_BYTES */
-	__u8 frame_bytes[128];	/* and above PYSTACK_FRAME_BYTES */
+	/* The page that a frame lies in, up to its end: most often its callers are there, too. */
+	__u64 window_start, window_end; /* addresses; equal: nothing is there */
+	__u8 window[PYSTACK_PAGE + 256];
 };
 
 /*

@@ -191,6 +191,16 @@ static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)
 	return (1ULL << 63) | ((__u64)tgid << 40) | (id & ((1ULL << 40) - 1));
 }
 
+/* User space is woken once when much waits, not by every record from there on; it comes by itself
+ * every tick. */
+static __always_inline __u64 wakeup_flags(__u32 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	return waiting < wakeup_bytes && waiting + size >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP
+									: BPF_RB_NO_WAKEUP;
+}
+
 /* Reading the clock costs more than all the rest of a header: who knows the time says it. */
 static __always_inline void header_fill(struct rec_header *h, __u16 kind, __u32 size, __u64 time_ns)
 {

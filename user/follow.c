@@ -267,6 +267,11 @@ static int root_follow(struct follow *follow)
 	bool python = false, pypy = false, marker = false;
 	int err = tree_follow(follow, &python, &pypy, &marker);
 
+	/* Stacks are had without it; then nobody knows of requests. */
+	if (follow->stacks && python && !marker)
+		log_warn("no marker in process %d or its children: samples know no request",
+			 follow->root);
+	marker |= follow->stacks && python;
 	for (int pass = 0; pass < MARKER_WAIT_PASSES && !err && python && !marker; pass++) {
 		nanosleep(&pause, NULL);
 		err = tree_follow(follow, &python, &pypy, &marker);

@@ -50,7 +50,7 @@ static const struct fixed_layout {
 	  .objects = {OBJECTS, TEXT_OLD, .code_file = 104, .code_name = 112, .code_lines = 120,
 		      .code_first_line = 40, .lines = LINES_RANGES}}},
 	{11,
-	 {.walk = {.flags = PYSTACK_F_CFRAME | PYSTACK_F_OWNER,
+	 {.walk = {.flags = PYSTACK_F_CFRAME | PYSTACK_F_OWNER | PYSTACK_F_CHUNKS,
 		   .runtime_interpreters = 40,
 		   .runtime_current = 576,
 		   .interpreter_next = 0,
@@ -69,7 +69,7 @@ static const struct fixed_layout {
 	  .objects = {OBJECTS, TEXT_OLD, .code_file = 112, .code_name = 120, .code_qualname = 128,
 		      .code_lines = 136, .code_first_line = 72, .lines = LINES_LOCATIONS}}},
 	{12,
-	 {.walk = {.flags = PYSTACK_F_CFRAME | PYSTACK_F_OWNER,
+	 {.walk = {.flags = PYSTACK_F_CFRAME | PYSTACK_F_OWNER | PYSTACK_F_CHUNKS,
 		   .runtime_interpreters = 40,
 		   .interpreter_next = 0,
 		   .interpreter_threads = 72,
@@ -148,7 +148,7 @@ static void walk_take(const struct debug_places *at, struct debug_reader *reader
 	const uint64_t thread = PYSTACK_THREAD_BYTES, frame = PYSTACK_FRAME_BYTES;
 
 	*walk = (struct pystack_layout){
-		.flags = PYSTACK_F_OWNER,
+		.flags = PYSTACK_F_OWNER | PYSTACK_F_CHUNKS,
 		.runtime_interpreters =
 			number_take(reader, at->runtime_interpreters, 8, OFFSET_MAX),
 		.interpreter_next = number_take(reader, at->interpreter_next, 8, OFFSET_MAX),
