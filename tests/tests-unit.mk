@@ -9,7 +9,8 @@ SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=addre
 	-fno-sanitize-recover=undefined
 
 # The pipeline, from the recording to the sinks, and the command line.
-PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c escape.c filter.c \
+PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c decode_stack.c \
+	escape.c filter.c \
 	histogram.c log.c loop.c nearest.c options.c output.c path_group.c pipeline.c queue_time.c \
 	recording.c source_file.c utf8.c worker_table.c sinks/json.c sinks/summary.c sinks/text.c \
 	sinks/words.c)
@@ -17,6 +18,7 @@ PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o)
 
 UNIT_TESTS := assemble assemble_states block_store decode escape filter histogram log loop nearest \
 	options output path_group pipeline queue_time recording sinks summary worker_table
+UNIT_TESTS += decode_stack
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
 $(SAN_O)/%.o: %.c
@@ -25,7 +27,8 @@ $(SAN_O)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/golden $(SAN_CFLAGS) -MMD -MP -c $< -o $@
 
 $(UNIT_BIN): $(SAN_O)/tests/unit/test_%: $(SAN_O)/tests/unit/test_%.o \
-		$(SAN_O)/tests/golden/record_make.o $(PURE_OBJ)
+		$(SAN_O)/tests/golden/record_make.o $(SAN_O)/tests/golden/sample_make.o \
+		$(PURE_OBJ)
 	$(call say,LINK-SAN,$@)
 	$(Q)$(CC) $(SAN_CFLAGS) $^ -lcmocka -o $@
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "abi.h"
+#include "decode_parts.h"
 #include "marks.h"
 #include "utf8.h"
 
@@ -151,8 +152,7 @@ static int writes_decode(const struct rec_writes *record, struct event_writes *o
 	return 0;
 }
 
-/* The other end of a connection; false: makes no sense. */
-static bool peer_decode(const struct rec_peer *record, char *out)
+bool decode_peer(const struct rec_peer *record, char *out)
 {
 	char address[INET6_ADDRSTRLEN] = "";
 
@@ -190,7 +190,7 @@ static int states_decode(const struct rec_request *request, struct event_states 
 	out->peer_ns = record->peer.wait_ns;
 	out->gc_ns = record->gc_ns;
 	out->gc_count = record->gc_count;
-	return peer_decode(&record->peer, out->peer) ? 0 : -EBADMSG;
+	return decode_peer(&record->peer, out->peer) ? 0 : -EBADMSG;
 }
 
 static void flags_decode(const struct rec_request *record, struct event_request *out)
@@ -345,6 +345,12 @@ int decode_record(const void *record, size_t bytes, struct event *out)
 	case REC_COUNTERS:
 		out->kind = EVENT_IS_COUNTERS;
 		return counters_decode(record, header.size, &out->counters);
+	case REC_CODE:
+		out->kind = EVENT_IS_CODE;
+		return decode_code(record, header.size, &out->code);
+	case REC_SAMPLE:
+		out->kind = EVENT_IS_SAMPLE;
+		return decode_sample(record, header.size, &out->sample);
 	default:
 		return -EPROTONOSUPPORT;
 	}
