@@ -11,7 +11,8 @@
 # installed one will do, else the first that this release has.
 set -eu
 
-BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev python3 python3-dev'
+BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev libjansson-dev
+	protobuf-c-compiler libprotobuf-c-dev python3 python3-dev'
 DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
@@ -21,6 +22,7 @@ WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
 TOOLS='python3-pytest libcmocka-dev clang-format llvm
 	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
 	util-linux'
+BROWSER='chromium chromium-driver python3-selenium'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
@@ -40,10 +42,13 @@ wanted()
 	case "$1" in
 	build) echo $BUILD ;;
 	demo) echo $BUILD $DEMO ;;
-	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BENCH ;;
+	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BROWSER $BENCH ;;
 	bench) echo $BUILD $BENCH ;;
 	pythons) echo $BUILD $PYTHONS ;;
-	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BENCH $PYTHONS ;;
+	all)
+		echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $BROWSER $BENCH \
+			$PYTHONS
+		;;
 	*) usage ;;
 	esac
 }
