@@ -19,6 +19,7 @@ static const struct verb {
 	{"check", cmd_check, "what this kernel, these privileges and a process support"},
 	{"ps", cmd_ps, "the WSGI workers found"},
 	{"trace", cmd_trace, "a line per request of live workers, as it ends"},
+	{"flame", cmd_flame, "what the code of live workers does: flame graphs and other profiles"},
 	{"record", cmd_record, "writes what live workers do to a file"},
 	{"replay", cmd_replay, "shows a recording as trace would have"},
 };

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "loop.h"
 #include "output.h"
+#include "profiler.h"
 #include "request.h"
 #include "sink.h"
 
@@ -27,6 +28,7 @@ struct pipeline {
 	struct output *output;
 	struct assembler *assembler;
 	struct block_store *blocks; /* NULL: not asked for */
+	struct profiler *profiler;  /* borrowed; NULL: samples are not asked for */
 	struct event event;
 	struct event_counters counters; /* the last that came */
 	struct request_totals totals;
@@ -39,6 +41,14 @@ static int block_show(void *context, const struct request_block *block)
 	struct pipeline *pipeline = context;
 
 	return pipeline->sink->on_block(pipeline->sink_state, block);
+}
+
+/* What the profiler has not said itself: it says what became of files. */
+static int profiler_answer(int error)
+{
+	if (error == -ENOMEM)
+		log_error("cannot keep the samples: %s", strerror(-error));
+	return error;
 }
 
 static int request_take(struct pipeline *pipeline)
@@ -54,6 +64,10 @@ static int request_take(struct pipeline *pipeline)
 		error = block_store_take(pipeline->blocks, request.pid, request.id,
 					 shown && pipeline->sink->on_block ? block_show : NULL,
 					 pipeline);
+	if (!error && pipeline->profiler)
+		error = profiler_answer(
+			profiler_request(pipeline->profiler, &request,
+					 shown && filter_is_slow(pipeline->config, &request)));
 	if (error || !shown)
 		return error;
 	error = pipeline->sink->on_request(pipeline->sink_state, &request);
@@ -84,6 +98,13 @@ static int sink_answer(struct pipeline *pipeline, int error)
 	return error;
 }
 
+static int profiler_take(struct pipeline *pipeline)
+{
+	if (!pipeline->profiler)
+		return 0;
+	return profiler_answer(profiler_event(pipeline->profiler, &pipeline->event));
+}
+
 static int pipeline_record(void *context, const void *record, size_t bytes)
 {
 	struct pipeline *pipeline = context;
@@ -105,17 +126,23 @@ static int pipeline_record(void *context, const void *record, size_t bytes)
 		pipeline->counters = pipeline->event.counters;
 		pipeline->totals.counted = true;
 		return 0;
-	default:
+	case EVENT_IS_PROCESS:
+	case EVENT_IS_WORKER:
 		assembler_learn(pipeline->assembler, &pipeline->event);
-		return 0;
+		return profiler_take(pipeline);
+	default:
+		return profiler_take(pipeline);
 	}
 }
 
 static int pipeline_batch(void *context)
 {
 	struct pipeline *pipeline = context;
+	int error = 0;
 
-	return output_flush(pipeline->output);
+	if (pipeline->profiler)
+		error = profiler_answer(profiler_settle(pipeline->profiler));
+	return error ? error : output_flush(pipeline->output);
 }
 
 static void count_add(struct request_count *counts, const char *name, uint64_t value)
@@ -161,9 +188,13 @@ static int pipeline_open(struct pipeline *pipeline, const struct source *source,
 /* The footer, and what became of the output. 0 or -errno, message printed. */
 static int pipeline_end(struct pipeline *pipeline)
 {
-	int error;
+	int error = 0;
 
 	totals_fill(pipeline);
+	if (pipeline->profiler)
+		error = profiler_answer(profiler_end(pipeline->profiler));
+	if (error)
+		return error;
 	if (pipeline->sink->on_end && !output_flush(pipeline->output)) {
 		error = pipeline->sink->on_end(pipeline->sink_state, &pipeline->totals);
 		if (error) {
@@ -192,7 +223,7 @@ static void pipeline_free(struct pipeline *pipeline)
 }
 
 int pipeline_run(const struct config *config, struct loop *loop, struct source *source,
-		 const struct sink *sink, int out_fd)
+		 const struct sink *sink, int out_fd, struct profiler *profiler)
 {
 	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
 	struct loop_client client = {pipeline_record, pipeline_batch, pipeline};
@@ -204,6 +235,7 @@ int pipeline_run(const struct config *config, struct loop *loop, struct source *
 	}
 	pipeline->config = config;
 	pipeline->sink = sink;
+	pipeline->profiler = profiler;
 	error = pipeline_open(pipeline, source, out_fd, loop_stop_fd(loop));
 	if (error)
 		goto out;

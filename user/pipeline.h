@@ -8,14 +8,16 @@
 
 struct config;
 struct loop;
+struct profiler;
 struct sink;
 struct source;
 
 /*
  * Shows what the source has on descriptor out_fd, through the sink, until the loop ends, the
- * reader goes or config->count requests were shown. 0 or -errno, message printed. All borrowed.
+ * reader goes or config->count requests were shown. Samples and what names them go to the profiler,
+ * where there is one, which is at its end after it. 0 or -errno, message printed. All borrowed.
  */
 int pipeline_run(const struct config *config, struct loop *loop, struct source *source,
-		 const struct sink *sink, int out_fd);
+		 const struct sink *sink, int out_fd, struct profiler *profiler);
 
 #endif

@@ -28,6 +28,7 @@ struct sink {
 
 extern const struct sink
 	sink_text; /* sinks/text.c: a line per request, a footer, a table by path */
-extern const struct sink sink_json; /* sinks/json.c: one object a line, stable */
+extern const struct sink sink_json;   /* sinks/json.c: one object a line, stable */
+extern const struct sink sink_totals; /* sinks/totals.c: none, and the totals on stderr */
 
 #endif

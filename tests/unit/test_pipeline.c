@@ -115,7 +115,7 @@ static int run(struct config config, const char *out_path)
 
 	assert_true(fd >= 0);
 	assert_int_equal(loop_new(&loop), 0);
-	error = pipeline_run(&config, loop, &source, &fake_sink, fd);
+	error = pipeline_run(&config, loop, &source, &fake_sink, fd, NULL);
 	loop_free(loop);
 	close(fd);
 	return error;
