@@ -30,10 +30,10 @@ CPPFLAGS_ALL := -D_GNU_SOURCE -DWSGISCOPE_VERSION='"$(VERSION)"' \
 	-iquote user -Ibpf -Ipython-shim -I$(O) $(CPPFLAGS)
 CFLAGS_ALL   := -std=gnu11 $(WARN) $(CFLAGS)
 MULTIARCH := /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
-LIBS     := -lbpf -lelf -lz -lmicrohttpd -lcap-ng -lpthread
+LIBS     := -lbpf -lelf -lz -lmicrohttpd -lcap-ng -ljansson -lprotobuf-c -lm -lpthread
 
 USER_SRC := $(wildcard user/*.c user/*/*.c)
-USER_OBJ := $(USER_SRC:%.c=$(O)/%.o)
+USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/sinks/profile.pb-c.o
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
 BPF_OBJ  := $(BPF_SRC:%.c=$(O)/%.o)
 SKEL     := $(O)/wsgiscope.skel.h
@@ -67,6 +67,26 @@ $(SKEL): $(O)/wsgiscope.bpf.o
 # --- the program --------------------------------------------------------------------------------
 
 $(O)/user/tracer.o: $(SKEL)
+
+# What is made from other than C for the sinks: the pprof messages, and text to be compiled in.
+PROTOC_C ?= protoc-c
+SVG_TEXT := $(O)/sinks/svg.css.h $(O)/sinks/svg.js.h
+$(O)/user/sinks/svg.o: $(SVG_TEXT)
+$(O)/user/sinks/pprof.o: $(O)/sinks/profile.pb-c.h
+
+$(O)/sinks/%.pb-c.c $(O)/sinks/%.pb-c.h: user/sinks/%.proto
+	$(call say,PROTO,$(@D)/$*.pb-c.c)
+	@mkdir -p $(@D)
+	$(Q)$(PROTOC_C) --proto_path=$(<D) --c_out=$(@D) $<
+
+$(O)/sinks/%.h: user/sinks/%
+	$(call say,TEXT,$@)
+	@mkdir -p $(@D)
+	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< >$@
+
+$(O)/sinks/%.pb-c.o: $(O)/sinks/%.pb-c.c
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c $< -o $@
 
 $(O)/user/%.o: user/%.c
 	$(call say,CC,$@)

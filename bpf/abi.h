@@ -8,7 +8,7 @@
 #ifndef WSGISCOPE_ABI_H
 #define WSGISCOPE_ABI_H
 
-#define REC_VERSION 2
+#define REC_VERSION 3
 
 enum rec_kind {
 	REC_REQUEST = 1, /* struct rec_request: one finished (or lost) request */
@@ -17,6 +17,10 @@ enum rec_kind {
 	REC_WORKER =
 		4, /* struct rec_worker: what user space knows of a process; made by user space */
 	REC_COUNTERS = 5, /* struct rec_counters: events and losses so far; made by user space */
+	REC_CODE = 6,	  /* struct rec_code: a code object or a native symbol; made by user space,
+			   * may come after the samples that name it */
+	REC_SAMPLE = 7,	  /* struct rec_sample: one stack */
+	REC_RAW_CODE = 8, /* struct rec_raw_code: for the source alone, never in a recording */
 };
 
 struct rec_header {
@@ -202,6 +206,118 @@ struct rec_worker {
 	char app[REC_APP_MAX]; /* NUL-terminated, else any bytes; "" not known */
 };
 
+enum rec_sample_what {
+	SAMPLE_CPU = 1,	 /* the clock ticked while it ran */
+	SAMPLE_WAIT = 2, /* a wait ended: its weight is the wait's length */
+};
+
+enum rec_sample_flags {
+	SAMPLE_F_TRUNCATED = 1 << 0, /* deeper than STACK_PYTHON_MAX: the outermost are missing */
+	SAMPLE_F_GIL_HELD = 1 << 1,  /* the thread was the one that may run Python code */
+};
+
+/* Why a sample has no Python frames, or not all of them. */
+enum rec_stack_error {
+	STACK_OK,	       /* with no frames: the thread ran no Python code */
+	STACK_NO_PYTHON,       /* no CPython in it yet, or one whose layout was refused */
+	STACK_NO_THREAD_STATE, /* a thread that the interpreter does not know */
+	STACK_UNREADABLE,      /* a page that was not in memory */
+	STACK_BAD_FRAME,       /* what should have been a frame was none */
+	STACK_ERRORS,
+};
+
+/* Frames of one sample at most, of each kind. */
+#define STACK_PYTHON_MAX 512
+#define STACK_NATIVE_MAX 127
+#define STACK_KERNEL_MAX 127
+
+struct rec_frame {
+	__u64 code;	   /* address of the code object; of a native frame: of the instruction */
+	__u32 fingerprint; /* of the code object: tells a reused address; 0: none or not read */
+	__s32 offset;	   /* of the instruction, in bytes into the bytecode; -1: not known */
+};
+
+struct rec_sample {
+	struct rec_header h; /* time_ns: when it was taken; of a wait: when that ended */
+	__u64 id;	     /* of the request that the thread serves, 0: none */
+	__u64 weight_ns;     /* what it stands for: the clock's period, the length of the wait */
+	__u8 what;	     /* enum rec_sample_what */
+	__u8 state;	     /* enum rec_state */
+	__u8 error;	     /* enum rec_stack_error */
+	__u8 flags;	     /* enum rec_sample_flags */
+	/* How many frames of each kind: they follow in this order, each innermost first. */
+	__u16 python;
+	__u16 native;
+	__u16 kernel;
+	__u16 pad;
+	__u32 pad2;
+	struct rec_peer peer; /* of a wait in socket_read */
+	struct rec_frame frames[];
+};
+
+enum rec_code_kind {
+	CODE_PYTHON = 1,
+	CODE_NATIVE = 2,
+	CODE_KERNEL = 3,
+};
+
+/* Why a code object has no name. */
+enum rec_code_failed {
+	CODE_OK,
+	CODE_GONE,	 /* its process had ended */
+	CODE_REPLACED,	 /* another object lay at its address by then */
+	CODE_UNREADABLE, /* memory that is not what a code object would be */
+	CODE_UNKNOWN,	 /* of a native address: no symbol */
+	CODE_FAILURES,
+};
+
+#define REC_CODE_NAME_MAX  256
+#define REC_CODE_FILE_MAX  512
+#define REC_CODE_LINES_MAX 4096
+
+struct rec_line {
+	__u32 offset; /* from this byte of the bytecode on; ascending */
+	__u32 line;   /* 0: none */
+};
+
+/* Then `lines` of struct rec_line, the name (qualified, where there is such a name) and the file,
+ * both UTF-8, unterminated, filled up with zeros to a multiple of 8. */
+struct rec_code {
+	struct rec_header h; /* tgid: whose; 0: the kernel's */
+	__u64 code;	     /* as in rec_frame */
+	__u32 fingerprint;
+	__u32 first_line;
+	__u8 kind;   /* enum rec_code_kind */
+	__u8 failed; /* enum rec_code_failed */
+	__u16 name_bytes;
+	__u16 file_bytes;
+	__u16 lines;
+};
+
+/* What a code object's members point at, as much as is taken of each. */
+#define RAW_TEXT_BYTES	 448
+#define RAW_LINES_BYTES	 1024
+#define RAW_WINDOW_WORDS 16 /* the first PYSTACK_PRINT_WORDS are used */
+
+/*
+ * A code object that user space has not named yet, as it lay in memory when it was sampled: it may
+ * be gone before it can be asked for at leisure. Goes before the sample that names it.
+ */
+struct rec_raw_code {
+	struct rec_header h;
+	__u64 code;
+	__u32 fingerprint;
+	__u16 name_bytes; /* read; 0: could not be */
+	__u16 file_bytes;
+	__u16 lines_bytes;
+	__u16 pad;
+	__u32 pad2;
+	__u64 window[RAW_WINDOW_WORDS]; /* pystack.h: what the fingerprint is made of */
+	__u8 name[RAW_TEXT_BYTES];	/* the str objects, header and all */
+	__u8 file[RAW_TEXT_BYTES];
+	__u8 lines[RAW_LINES_BYTES]; /* the bytes object */
+};
+
 /* Why something was lost. Names in user/decode.c; shown by every output. */
 enum drop_reason {
 	DROP_RING_FULL,	     /* a record did not fit into the ring */
@@ -212,10 +328,12 @@ enum drop_reason {
 	DROP_THREAD_STATE, /* no memory for a thread's state */
 	DROP_NO_START,	   /* a request's end without its start */
 	DROP_ID_REUSED,	   /* a request took the id or the connection of one still open */
-	DROP_FD_UNREADABLE, /* a descriptor could not be followed to its socket */
-	DROP_SWEEP_RACE,    /* a record changed while user space took it */
-	DROP_STREAM,	    /* a record in a recording or ring that could not be decoded */
-	DROP_IN_FLIGHT,	    /* requests that had not ended when the trace did */
+	DROP_FD_UNREADABLE,  /* a descriptor could not be followed to its socket */
+	DROP_SWEEP_RACE,     /* a record changed while user space took it */
+	DROP_STREAM,	     /* a record in a recording or ring that could not be decoded */
+	DROP_IN_FLIGHT,	     /* requests that had not ended when the trace did */
+	DROP_WAIT_UNSAMPLED, /* a wait that was not sampled: its thread had no room for one yet */
+	DROP_CODE_LOST,	     /* a code object whose name could not be read any more */
 	DROP_REASONS,
 };
 
@@ -226,6 +344,7 @@ enum event_count {
 	EVENT_END,
 	EVENT_WRITE,  /* write calls attributed to a request */
 	EVENT_RECORD, /* records put into the ring or taken by user space */
+	EVENT_SAMPLE, /* samples put into the ring */
 	EVENT_COUNT,
 };
 
@@ -243,5 +362,11 @@ _Static_assert(sizeof(struct rec_request) == 232 + sizeof(struct rec_states) + S
 _Static_assert(sizeof(struct rec_block) == 64, "rec_block is part of the contract");
 _Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the contract");
 _Static_assert(sizeof(struct rec_worker) == 120, "rec_worker is part of the contract");
+_Static_assert(sizeof(struct rec_frame) == 16, "rec_frame is part of the contract");
+_Static_assert(sizeof(struct rec_sample) == 88, "rec_sample is part of the contract");
+_Static_assert(sizeof(struct rec_raw_code) == 176 + 2 * RAW_TEXT_BYTES + RAW_LINES_BYTES,
+	       "rec_raw_code is part of the contract");
+_Static_assert(sizeof(struct rec_line) == 8, "rec_line is part of the contract");
+_Static_assert(sizeof(struct rec_code) == 48, "rec_code is part of the contract");
 
 #endif

@@ -8,6 +8,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct processes_map processes SEC(".maps");
+struct pythons_map pythons SEC(".maps");
 struct threads_map threads SEC(".maps");
 struct requests_map requests SEC(".maps");
 struct ring_map ring SEC(".maps");
@@ -15,6 +16,7 @@ struct counters_map counters SEC(".maps");
 
 __u32 processes_version = 1;
 const volatile bool track_all = false;
+const volatile bool sample_waits = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile bool has_cast = false;
 
@@ -28,16 +30,9 @@ __hidden struct thread *thread_get(void)
 	return t;
 }
 
-/* User space is woken once when much waits, not by every record from there on; it comes by itself
- * every tick. */
 static __always_inline void emit_sized(void *record, __u32 size)
 {
-	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u64 flags = BPF_RB_NO_WAKEUP;
-
-	if (waiting < wakeup_bytes && waiting + size >= wakeup_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&ring, record, size, flags))
+	if (bpf_ringbuf_output(&ring, record, size, wakeup_flags(size)))
 		count_drop(DROP_RING_FULL);
 	else
 		count_event(EVENT_RECORD);

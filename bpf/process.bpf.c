@@ -16,6 +16,19 @@ static __always_inline void process_tell_of(enum rec_process_what what, __u32 tg
 	emit(&p, sizeof(p));
 }
 
+/* What a child runs is its parent's Python. */
+static __always_inline void python_inherit(__u32 parent, __u32 child)
+{
+	struct pystack_python *python = bpf_map_lookup_elem(&pythons, &parent);
+	struct pystack_python copy;
+
+	if (!python)
+		return;
+	copy = *python;
+	if (bpf_map_update_elem(&pythons, &child, &copy, BPF_ANY))
+		count_drop(DROP_REQUESTS_FULL);
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -24,17 +37,20 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	struct process *p;
 	struct process copy;
 
-	if (tgid == other)
-		return 0; /* a thread */
 	p = process_find(tgid);
 	if (!p)
 		return 0;
+	if (sample_waits)
+		sample_wait_prepare(child);
+	if (tgid == other)
+		return 0; /* a thread */
 	copy = *p;
 	if (bpf_map_update_elem(&processes, &other, &copy, BPF_ANY)) {
 		count_drop(DROP_REQUESTS_FULL);
 		return 0;
 	}
 	processes_changed();
+	python_inherit(tgid, other);
 	process_tell_of(REC_PROCESS_FORK, tgid, parent->pid, other);
 	return 0;
 }
@@ -44,8 +60,10 @@ int BPF_PROG(process_exec, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
 
-	if (process_find(tgid))
-		process_tell_of(REC_PROCESS_EXEC, tgid, task->pid, 0);
+	if (!process_find(tgid))
+		return 0;
+	bpf_map_delete_elem(&pythons, &tgid);
+	process_tell_of(REC_PROCESS_EXEC, tgid, task->pid, 0);
 	return 0;
 }
 
@@ -66,6 +84,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		return 0;
 	}
 	bpf_map_delete_elem(&processes, &tgid);
+	bpf_map_delete_elem(&pythons, &tgid);
 	processes_changed();
 	process_tell_of(REC_PROCESS_EXIT, tgid, task->pid, 0);
 	return 0;

@@ -290,6 +290,8 @@ int request_start(struct pt_regs *ctx)
 	if (t->untold)
 		request_tell(t); /* greenlets: another one is open on this thread */
 	conn = conn_of_start(t, &start, &queue);
+	if (sample_waits)
+		sample_wait_prepare(bpf_get_current_task_btf());
 	if (!request_open(t, &start, conn, queue))
 		return 0;
 	account_begin(t, start.ns);

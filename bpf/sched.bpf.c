@@ -161,7 +161,10 @@ static __always_inline void thread_off(struct thread *t, struct task_struct *tas
 
 	if (t->untold)
 		request_tell(t);
-	run_end(a, task, now);
+	if (a->serving)
+		run_end(a, task, now);
+	else
+		state_enter(a, STATE_OTHER, now); /* a wait outside of requests, for a sample */
 	if (preempt || task_is_running(task))
 		a->state = STATE_RUNNABLE;
 	else
@@ -205,41 +208,48 @@ int gc_done(struct pt_regs *ctx)
 	return 0;
 }
 
-/* The state of a task that serves a request, else NULL. All tasks of the host pay for this, and
- * most have no task storage at all: to see that is cheaper than to ask for ours. */
-static __always_inline struct thread *thread_serving(struct task_struct *task)
+/* What we keep of a task, or NULL. All tasks of the host pay for this, and most have no task
+ * storage at all: to see that is cheaper than to ask for ours. */
+static __always_inline struct thread *thread_of(struct task_struct *task)
 {
-	struct thread *t;
-
 	if (bpf_core_field_exists(task->bpf_storage) && !task->bpf_storage)
 		return NULL;
-	t = bpf_task_storage_get(&threads, task, 0, 0);
-	return t && t->account.serving ? t : NULL;
+	return bpf_task_storage_get(&threads, task, 0, 0);
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(thread_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	struct thread *off = thread_serving(prev), *on = thread_serving(next);
+	struct thread *off = thread_of(prev), *on = thread_of(next);
+	bool sampled = sample_waits && off && sample_wait_wanted(prev);
+	bool serving = off && off->account.serving;
 	__u64 now;
 
-	if (!off && !on)
+	if (!serving && !sampled && !(on && (sample_waits || on->account.serving)))
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (off)
+	if (serving || sampled)
 		thread_off(off, prev, preempt, now);
-	if (on)
+	if (sampled)
+		sample_wait_begin(ctx, prev, off, now);
+	if (on && on->account.serving)
 		thread_on(on, next, now);
+	if (on && sample_waits)
+		sample_wait_end(next, now);
 	return 0;
 }
 
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(thread_wakeup, struct task_struct *task)
 {
-	struct thread *t = thread_serving(task);
+	struct thread *t = thread_of(task);
 
-	if (t && is_blocked(&t->account))
+	if (!t)
+		return 0;
+	if (t->account.serving && is_blocked(&t->account))
 		state_change(&t->account, STATE_RUNNABLE, bpf_ktime_get_ns());
+	if (sample_waits)
+		sample_wait_woken(task, bpf_ktime_get_ns());
 	return 0;
 }
 

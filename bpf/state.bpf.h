@@ -14,6 +14,7 @@
 
 #include "abi.h"
 #include "marks.h"
+#include "pystack.h"
 
 enum process_flags {
 	/* As enum server_flags of user/servers/server.h, set by user space. */
@@ -102,6 +103,14 @@ struct processes_map {
 	__type(value, struct process);
 };
 
+/* The CPython of a traced process, where stacks are taken. */
+struct pythons_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct pystack_python);
+};
+
 struct threads_map {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -133,6 +142,7 @@ struct counters_map {
 };
 
 extern struct processes_map processes SEC(".maps");
+extern struct pythons_map pythons SEC(".maps");
 extern struct threads_map threads SEC(".maps");
 extern struct requests_map requests SEC(".maps");
 extern struct ring_map ring SEC(".maps");
@@ -144,6 +154,7 @@ extern __u32 processes_version;
 
 /* Knobs: set before loading, constant after. */
 extern const volatile bool track_all;	  /* a process that runs a mark is traced from then on */
+extern const volatile bool sample_waits;  /* threads' waits are sampled */
 extern const volatile __u64 wakeup_bytes; /* user space is woken when so much waits in the ring */
 extern const volatile bool has_cast;	  /* the kernel has bpf_rdonly_cast() (6.2) */
 
@@ -204,6 +215,16 @@ static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)
 	return (1ULL << 63) | ((__u64)tgid << 40) | (id & ((1ULL << 40) - 1));
 }
 
+/* User space is woken once when much waits, not by every record from there on; it comes by itself
+ * every tick. */
+static __always_inline __u64 wakeup_flags(__u32 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	return waiting < wakeup_bytes && waiting + size >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP
+									: BPF_RB_NO_WAKEUP;
+}
+
 /* Who knows the time and the thread says them: to ask costs more than all the rest of a header. */
 static __always_inline void header_fill(struct rec_header *h, __u16 kind, __u32 size,
 					__u64 pid_tgid, __u64 time_ns)
@@ -241,6 +262,18 @@ int request_tell(struct thread *t);
 /* sched.bpf.c: a request begins or ends on this thread; its states. */
 __hidden void account_begin(struct thread *t, __u64 start_ns);
 __hidden void account_end(struct thread *t, struct rec_request *r);
+
+/*
+ * sample.bpf.c, to be asked only with sample_waits. prepare: makes room for the samples of a
+ * thread's waits, where memory may be asked for. wanted: whether a thread that leaves its CPU has
+ * that room; counted where a traced one has not. begin: its state and peer are in t->account.
+ */
+__hidden void sample_wait_prepare(struct task_struct *task);
+__hidden bool sample_wait_wanted(struct task_struct *task);
+__hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t,
+				__u64 now_ns);
+__hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns);
+__hidden void sample_wait_end(struct task_struct *task, __u64 now_ns);
 
 /* wait.bpf.c: what a task that has just blocked waits for. Sets account.client and .peer. */
 __hidden __u32 wait_state(struct thread *t);

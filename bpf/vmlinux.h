@@ -131,6 +131,20 @@ struct sched_info {
 	unsigned long long last_arrival;
 	unsigned long long last_queued;
 };
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[0];
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#endif
 
 struct task_struct {
 	unsigned int __state;
@@ -141,6 +155,10 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct bpf_local_storage *bpf_storage;
+	struct pid *thread_pid;
+#if defined(__TARGET_ARCH_x86)
+	struct thread_struct thread;
+#endif
 };
 
 struct trace_entry {

@@ -12,7 +12,7 @@
 set -eu
 
 BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev
-	libcap-ng-dev python3 python3-dev'
+	libcap-ng-dev libjansson-dev protobuf-c-compiler libprotobuf-c-dev python3 python3-dev'
 DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
@@ -23,6 +23,7 @@ TOOLS='python3-pytest libcmocka-dev clang-format llvm
 	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
 	util-linux systemd'
 METRICS='prometheus python3-prometheus-client'
+BROWSER='chromium chromium-driver python3-selenium'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
@@ -42,11 +43,13 @@ wanted()
 	case "$1" in
 	build) echo $BUILD ;;
 	demo) echo $BUILD $DEMO ;;
-	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BENCH ;;
+	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BROWSER $BENCH ;;
 	bench) echo $BUILD $BENCH ;;
 	pythons) echo $BUILD $PYTHONS ;;
-	all) echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BENCH \
-		$PYTHONS ;;
+	all)
+		echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BROWSER \
+			$BENCH $PYTHONS
+		;;
 	*) usage ;;
 	esac
 }

@@ -32,7 +32,7 @@ NOSTATES_O := $(BENCH_O)/nostates
 bench: ## overhead, as numbers and ratios (root; BENCH_ROUNDS, BENCH_SECONDS shorten it)
 	$(need-root)
 	$(Q)contrib/debian-packages.sh bench
-	$(Q)+$(MAKE) --no-print-directory all bench-build
+	$(Q)+$(MAKE) --no-print-directory all bench-build stacklog
 	$(Q)$(PYTHON) tests/bench/bench.py $(O)
 	$(Q)$(BENCH_O)/aggregate
 

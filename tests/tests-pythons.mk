@@ -16,7 +16,7 @@ pythons: ## the states on the Pythons of other Debian releases (root; minutes)
 	$(need-root)
 	$(Q)contrib/debian-packages.sh pythons
 	$(Q)PYTHONS=$(PYTHONS) tests/pythons/pythons.sh make $(PYTHONS_OTHERS)
-	$(Q)+$(MAKE) --no-print-directory pythons-check
+	$(Q)+$(MAKE) --no-print-directory pythons-check stacks-check
 
 # With the folders that are there.
 pythons-check: $(O)/wsgiscope $(PYTHON_VERSIONS:%=pythons-marker-%) \

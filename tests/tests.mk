@@ -25,4 +25,5 @@ check: all style unit golden fuzz-smoke shim ## every test that needs no root
 test: ## installs what is missing, builds, runs every test (root)
 	$(Q)contrib/debian-packages.sh test
 	$(Q)+$(MAKE) --no-print-directory check
+	$(Q)+$(MAKE) --no-print-directory browser
 	$(Q)+$(MAKE) --no-print-directory e2e

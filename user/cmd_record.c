@@ -15,9 +15,14 @@
 #include "show_options.h"
 #include "source.h"
 
+/* clang-format off */
 static const struct option_row record_rows[] = {
-	ROW_OUTPUT, ROW_PID, ROW_DURATION, ROW_BLOCKS, ROW_RING_SIZE, ROW_MAX_IN_FLIGHT, {0},
+	ROW_OUTPUT, ROW_PID, ROW_DURATION, ROW_BLOCKS,
+	{.name = "samples", .type = OPTION_FLAG, .offset = offsetof(struct config, samples),
+	 .help = "also stacks, for profiles: where threads run"},
+	ROW_SAMPLE_HZ, ROW_OFF_CPU, ROW_WALL, ROW_NATIVE, ROW_RING_SIZE, ROW_MAX_IN_FLIGHT, {0},
 };
+/* clang-format on */
 
 static const struct option_command record_command = {
 	.verb = "record",
@@ -29,6 +34,7 @@ static const struct config record_defaults = {
 	.ring_bytes = RING_BYTES_DEFAULT,
 	.max_in_flight = MAX_IN_FLIGHT_DEFAULT,
 	.collections = true,
+	.sample_hz = SAMPLE_HZ_DEFAULT,
 };
 
 struct recorder {
@@ -93,6 +99,7 @@ int cmd_record(int argc, char **argv)
 
 	if (!options_parse(&record_command, argc, argv, &config, &status))
 		return status;
+	config.samples |= config.off_cpu || config.wall || config.native;
 	error = loop_new(&loop);
 	if (error)
 		return EXIT_STATUS_FAILED;

@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trace: the live ring, shown as text or JSON, and passed on to StatsD.
+ * trace: the live ring, shown as text or JSON and passed on to StatsD, and beside it profiles of
+ * slow requests.
  */
 #include <stddef.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "config.h"
+#include "log.h"
 #include "loop.h"
 #include "options.h"
 #include "pipeline.h"
+#include "profile_format.h"
+#include "profile_output.h"
+#include "profile_run.h"
 #include "show_options.h"
 #include "sink.h"
 #include "source.h"
 
+/* clang-format off */
 static const struct option_row trace_rows[] = {
-	ROW_PID,    ROW_DURATION, ROW_COUNT,	 ROW_JSON,	ROW_MIN_MS,	   ROW_PATH,
-	ROW_BLOCKS, ROW_STATSD,	  ROW_DOGSTATSD, ROW_RING_SIZE, ROW_MAX_IN_FLIGHT, {0},
+	ROW_PID, ROW_DURATION, ROW_COUNT, ROW_JSON, ROW_MIN_MS, ROW_PATH, ROW_BLOCKS,
+	{.name = "stacks", .type = OPTION_STRING, .offset = offsetof(struct config, each),
+	 .argument = "DIRECTORY", .help = "also a profile a request, in files of this directory"},
+	ROW_SLOWER_THAN, ROW_FORMAT, ROW_MAX_FILES, ROW_STATSD, ROW_DOGSTATSD, ROW_RING_SIZE,
+	ROW_MAX_IN_FLIGHT, {0},
 };
+/* clang-format on */
 
 static const struct option_command trace_command = {
 	.verb = "trace",
@@ -29,9 +39,25 @@ static const struct config trace_defaults = {
 	.ring_bytes = RING_BYTES_DEFAULT,
 	.max_in_flight = MAX_IN_FLIGHT_DEFAULT,
 	.collections = true,
+	.sample_hz = SAMPLE_HZ_DEFAULT,
+	.max_files = MAX_FILES_DEFAULT,
 };
 
-static int trace_run(const struct config *config, struct loop *loop, struct source *source)
+/* Of a slow request it is not known beforehand whether it computes or waits: both are sampled. */
+static bool stacks_check(struct config *config, const struct profile_format **format)
+{
+	config->samples = config->wall = config->each != NULL;
+	if (config->each)
+		return profile_options_check(config, &format_svg, format);
+	if (config->format || config->slower_ms > 0) {
+		log_error("--slower-than and --format are of --stacks; --min-ms is for lines");
+		return false;
+	}
+	return true;
+}
+
+static int trace_run(const struct config *config, const struct profile_format *format,
+		     struct loop *loop, struct source *source)
 {
 	const struct pipeline_outputs outputs = {
 		.sinks = {config->json ? &sink_json : &sink_text,
@@ -40,30 +66,28 @@ static int trace_run(const struct config *config, struct loop *loop, struct sour
 		.out_fd = STDOUT_FILENO,
 		.stop_fd = loop_stop_fd(loop),
 	};
-	struct pipeline *pipeline;
-	int error = pipeline_new(config, source, &outputs, &pipeline);
 
-	if (error)
-		return error;
-	error = pipeline_run(pipeline, loop, source);
-	pipeline_free(pipeline);
-	return error;
+	return config->each ? profile_run_each(config, format, loop, source, outputs.sinks)
+			    : pipeline_show(config, loop, source, &outputs);
 }
 
 int cmd_trace(int argc, char **argv)
 {
 	struct config config = trace_defaults;
+	const struct profile_format *format = NULL;
 	struct source *source = NULL;
 	struct loop *loop = NULL;
 	int status, error;
 
 	if (!options_parse(&trace_command, argc, argv, &config, &status))
 		return status;
+	if (!stacks_check(&config, &format))
+		return EXIT_STATUS_USAGE;
 	error = loop_new(&loop);
 	if (!error)
 		error = source_ring_open(&config, &source);
 	if (!error)
-		error = trace_run(&config, loop, source);
+		error = trace_run(&config, format, loop, source);
 	if (source)
 		source->ops->close(source);
 	loop_free(loop);

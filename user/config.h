@@ -41,6 +41,23 @@ struct config {
 	int verbose;		/* -v, -vv */
 	uint32_t ring_bytes;	/* --ring-size: a power of two, of pages */
 	uint32_t max_in_flight; /* --max-in-flight: requests followed at once */
+	bool samples;		/* take stacks; the rest says how */
+	uint32_t sample_hz;	/* -F: ticks of the sampling clock a second and CPU */
+	bool off_cpu;		/* --off-cpu: where threads wait, instead of where they run */
+	bool wall;		/* --wall: both */
+	bool native;		/* --native: the kernel's and native frames too */
+	/* Of profiles. NULL, 0: not asked for. */
+	const char *route;   /* --route GLOB: of the route, or the path group where there is none */
+	const char *method;  /* --method */
+	const char *status;  /* --status: 404 or 5xx */
+	double slower_ms;    /* --slower-than: only requests that took longer */
+	bool outside;	     /* --outside: threads that serve no request, instead of requests */
+	const char *by;	     /* --by route: its outermost frame */
+	bool lines;	     /* --lines: each line of a function is a frame of its own */
+	const char *format;  /* --format */
+	const char *each;    /* --each, --stacks DIR: one profile a request */
+	uint64_t max_files;  /* --max-files: of those */
+	const char *against; /* --diff A B: A; B is input */
 };
 
 #endif

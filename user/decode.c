@@ -12,11 +12,13 @@
 #include <string.h>
 
 #include "abi.h"
+#include "decode_parts.h"
 #include "marks.h"
+#include "utf8.h"
 
 static const char *const event_names[EVENT_COUNT] = {
 	[EVENT_START] = "starts", [EVENT_BLOCK] = "blocks",   [EVENT_END] = "ends",
-	[EVENT_WRITE] = "writes", [EVENT_RECORD] = "records",
+	[EVENT_WRITE] = "writes", [EVENT_RECORD] = "records", [EVENT_SAMPLE] = "samples",
 };
 
 static const char *const loss_names[DROP_REASONS] = {
@@ -32,13 +34,15 @@ static const char *const loss_names[DROP_REASONS] = {
 	[DROP_SWEEP_RACE] = "sweep_race",
 	[DROP_STREAM] = "stream",
 	[DROP_IN_FLIGHT] = "in_flight",
+	[DROP_WAIT_UNSAMPLED] = "wait_unsampled",
+	[DROP_CODE_LOST] = "code_lost",
 };
 
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
-_Static_assert(EVENT_RECORD + 1 == EVENT_COUNT, "a new event needs its name above");
-_Static_assert(DROP_IN_FLIGHT + 1 == DROP_REASONS, "a new reason needs its name above");
+_Static_assert(EVENT_SAMPLE + 1 == EVENT_COUNT, "a new event needs its name above");
+_Static_assert(DROP_CODE_LOST + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
 _Static_assert(DROP_REASONS + 2 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
@@ -75,51 +79,6 @@ _Static_assert(2 * (STR_METHOD_MAX + STR_SCRIPT_MAX + STR_PATH_MAX + STR_QUEUE_M
 		       EVENT_TEXT_BYTES,
 	       "all strings fit at their widest");
 
-/* A code point as UTF-8: 1 to 4 bytes. A lone surrogate is kept in the same form (it is not valid
- * UTF-8, so it will be shown escaped); what is no code point at all becomes U+FFFD. */
-static size_t utf8_put(char *out, uint32_t code)
-{
-	if (code > 0x10ffff)
-		code = 0xfffd;
-	if (code < 0x80) {
-		out[0] = (char)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		out[0] = (char)(0xc0 | code >> 6);
-		out[1] = (char)(0x80 | (code & 0x3f));
-		return 2;
-	}
-	if (code < 0x10000) {
-		out[0] = (char)(0xe0 | code >> 12);
-		out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (code & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | code >> 18);
-	out[1] = (char)(0x80 | (code >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (code >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (code & 0x3f));
-	return 4;
-}
-
-static uint32_t character_read(const char *from, unsigned int width)
-{
-	uint16_t two;
-	uint32_t four;
-
-	switch (width) {
-	case 2:
-		memcpy(&two, from, sizeof(two));
-		return two;
-	case 4:
-		memcpy(&four, from, sizeof(four));
-		return four;
-	default:
-		return (unsigned char)*from;
-	}
-}
-
 /* Puts bytes of a kind to out; how many that makes there. -EBADMSG: not whole characters. */
 static int text_convert(char *out, const char *from, unsigned int bytes, unsigned int kind,
 			bool pep3333)
@@ -134,7 +93,7 @@ static int text_convert(char *out, const char *from, unsigned int bytes, unsigne
 	if (bytes % width)
 		return -EBADMSG;
 	for (unsigned int i = 0; i < bytes; i += width)
-		used += utf8_put(out + used, character_read(from + i, width));
+		used += utf8_put(out + used, utf8_character(from + i, width));
 	return (int)used;
 }
 
@@ -194,8 +153,7 @@ static int writes_decode(const struct rec_writes *record, struct event_writes *o
 	return 0;
 }
 
-/* The other end of a connection; false: makes no sense. */
-static bool peer_decode(const struct rec_peer *record, char *out)
+bool decode_peer(const struct rec_peer *record, char *out)
 {
 	char address[INET6_ADDRSTRLEN] = "";
 
@@ -233,7 +191,7 @@ static int states_decode(const struct rec_request *request, struct event_states 
 	out->peer_ns = record->peer.wait_ns;
 	out->gc_ns = record->gc_ns;
 	out->gc_count = record->gc_count;
-	return peer_decode(&record->peer, out->peer) ? 0 : -EBADMSG;
+	return decode_peer(&record->peer, out->peer) ? 0 : -EBADMSG;
 }
 
 static void flags_decode(const struct rec_request *record, struct event_request *out)
@@ -397,6 +355,12 @@ int decode_record(const void *record, size_t bytes, struct event *out)
 	case REC_COUNTERS:
 		out->kind = EVENT_IS_COUNTERS;
 		return counters_decode(record, header.size, &out->counters);
+	case REC_CODE:
+		out->kind = EVENT_IS_CODE;
+		return decode_code(record, header.size, &out->code);
+	case REC_SAMPLE:
+		out->kind = EVENT_IS_SAMPLE;
+		return decode_sample(record, header.size, &out->sample);
 	default:
 		return -EPROTONOSUPPORT;
 	}

@@ -18,6 +18,8 @@ enum event_kind {
 	EVENT_IS_PROCESS,
 	EVENT_IS_WORKER,
 	EVENT_IS_COUNTERS,
+	EVENT_IS_CODE,
+	EVENT_IS_SAMPLE,
 };
 
 /* A string of a request: bytes as PEP 3333 had them, else UTF-8. May hold anything. */
@@ -107,6 +109,54 @@ struct event_counters {
 	struct request_count losses[EVENT_COUNTS_MAX];
 };
 
+/* A stack's frame: where it is, not what it is called. */
+struct event_frame {
+	uint64_t code; /* address of the code object; of a native frame: of the instruction */
+	uint32_t fingerprint; /* tells a reused address, 0: none */
+	int32_t offset;	      /* of the instruction, in bytes into the bytecode; -1: not known */
+};
+
+#define EVENT_FRAMES_MAX (512 + 127 + 127)
+
+struct event_sample {
+	uint64_t id;	    /* of the request that the thread serves, 0: none */
+	uint64_t weight_ns; /* what it stands for */
+	bool is_wait;	    /* a wait that ended; else the clock ticked while it ran */
+	enum request_state state;
+	bool truncated;	     /* the outermost frames are missing: too deep */
+	const char *missing; /* static, "[frames missing: why]"; NULL: none are */
+	/* How many of each kind, in this order in frames, each innermost first. */
+	unsigned int python, native, kernel;
+	char peer[EVENT_PEER_BYTES]; /* of a wait in socket_read, terminated; "": none */
+	struct event_frame frames[EVENT_FRAMES_MAX];
+};
+
+enum event_code_kind {
+	CODE_IS_PYTHON,
+	CODE_IS_NATIVE,
+	CODE_IS_KERNEL,
+};
+
+struct event_line {
+	uint32_t offset; /* from this byte of the bytecode on; ascending */
+	uint32_t line;	 /* 0: none */
+};
+
+#define EVENT_LINES_MAX	      4096
+#define EVENT_CODE_TEXT_BYTES (256 + 512)
+
+struct event_code {
+	uint64_t code; /* as in event_frame */
+	uint32_t fingerprint;
+	uint32_t first_line;
+	enum event_code_kind kind;
+	const char *failed; /* static, "[no name: why]"; NULL: it has one */
+	struct request_text name, file;
+	unsigned int line_count;
+	struct event_line lines[EVENT_LINES_MAX];
+	char storage[EVENT_CODE_TEXT_BYTES]; /* the texts' bytes */
+};
+
 struct event {
 	enum event_kind kind;
 	uint32_t pid, tid;
@@ -117,6 +167,8 @@ struct event {
 		struct event_process process;
 		struct event_worker worker;
 		struct event_counters counters;
+		struct event_code code;
+		struct event_sample sample;
 	};
 };
 

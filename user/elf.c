@@ -315,13 +315,27 @@ static int symbol_search(const Elf64_Sym *symbols, uint64_t count, const char *n
 	return -ENOENT;
 }
 
-int elf_find_symbol(const struct elf_file *elf, const char *name, uint64_t *vaddr, uint64_t *size)
+/* A symbol table and its names, read as a whole; symbols_free() them. */
+struct symbol_table {
+	void *symbols, *names;
+	uint64_t count, names_bytes;
+};
+
+static void symbols_free(struct symbol_table *table)
 {
-	const Elf64_Shdr *table = section_find_type(elf, SHT_DYNSYM);
+	free(table->symbols);
+	free(table->names);
+	*table = (struct symbol_table){0};
+}
+
+/* 0, -ENOENT (there is none of this type), -EBADMSG, -EFBIG, -errno. */
+static int symbols_read(const struct elf_file *elf, uint32_t type, struct symbol_table *out)
+{
+	const Elf64_Shdr *table = section_find_type(elf, type);
 	const Elf64_Shdr *strings;
-	void *symbols = NULL, *names = NULL;
 	int err;
 
+	*out = (struct symbol_table){0};
 	if (!table)
 		return -ENOENT;
 	if (table->sh_link >= elf->section_count || table->sh_entsize != sizeof(Elf64_Sym))
@@ -329,15 +343,53 @@ int elf_find_symbol(const struct elf_file *elf, const char *name, uint64_t *vadd
 	strings = &elf->sections[table->sh_link];
 	if (strings->sh_type != SHT_STRTAB)
 		return -EBADMSG;
-	err = file_read_new(elf, table->sh_offset, table->sh_size, SYMBOLS_MAX, &symbols);
+	out->count = table->sh_size / sizeof(Elf64_Sym);
+	out->names_bytes = strings->sh_size;
+	err = file_read_new(elf, table->sh_offset, table->sh_size, SYMBOLS_MAX, &out->symbols);
 	if (!err)
-		err = file_read_new(elf, strings->sh_offset, strings->sh_size, SYMBOLS_MAX, &names);
-	if (!err)
-		err = symbol_search(symbols, table->sh_size / sizeof(Elf64_Sym), names,
-				    strings->sh_size, name, vaddr, size);
-	free(symbols);
-	free(names);
+		err = file_read_new(elf, strings->sh_offset, strings->sh_size, SYMBOLS_MAX,
+				    &out->names);
+	if (err)
+		symbols_free(out);
 	return err == -ENODATA ? -EBADMSG : err;
+}
+
+int elf_find_symbol(const struct elf_file *elf, const char *name, uint64_t *vaddr, uint64_t *size)
+{
+	struct symbol_table table;
+	int err = symbols_read(elf, SHT_DYNSYM, &table);
+
+	if (err)
+		return err;
+	err = symbol_search(table.symbols, table.count, table.names, table.names_bytes, name, vaddr,
+			    size);
+	symbols_free(&table);
+	return err;
+}
+
+int elf_functions_each(const struct elf_file *elf, elf_function_fn fn, void *context)
+{
+	static const uint32_t types[] = {SHT_SYMTAB, SHT_DYNSYM};
+	struct symbol_table table;
+	int err = 0;
+
+	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]) && !err; t++) {
+		err = symbols_read(elf, types[t], &table);
+		if (err == -ENOENT) {
+			err = 0;
+			continue;
+		}
+		for (uint64_t i = 1; !err && i < table.count; i++) {
+			const Elf64_Sym *symbol = (const Elf64_Sym *)table.symbols + i;
+
+			if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_size &&
+			    symbol_is_address(symbol) && symbol->st_name < table.names_bytes)
+				err = fn(context, (char *)table.names + symbol->st_name,
+					 symbol->st_value, symbol->st_size);
+		}
+		symbols_free(&table);
+	}
+	return err;
 }
 
 /*

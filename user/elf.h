@@ -31,6 +31,13 @@ int elf_find_usdt(const struct elf_file *elf, const char *provider, const char *
 int elf_find_symbol(const struct elf_file *elf, const char *name, uint64_t *vaddr, uint64_t *size);
 
 /*
+ * Each function that the file names: of .symtab, where it has not been stripped, then of .dynsym.
+ * Names end with a NUL, borrowed. fn: 0 to go on; else it is handed back.
+ */
+typedef int (*elf_function_fn)(void *context, const char *name, uint64_t vaddr, uint64_t size);
+int elf_functions_each(const struct elf_file *elf, elf_function_fn fn, void *context);
+
+/*
  * The virtual address of the page that a mapping of code at this file offset (page-aligned) has:
  * what the mapping's start is more than that is where the file has been loaded. 0 or -ENOENT.
  */

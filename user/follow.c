@@ -36,7 +36,7 @@ static void watch_start(struct follow *follow)
 }
 
 int follow_open(const struct config *config, struct tracer *tracer, struct attach *attach,
-		const struct tracefs *tracefs, struct follow **out)
+		const struct tracefs *tracefs, struct stacks *stacks, struct follow **out)
 {
 	struct follow *follow = calloc(1, sizeof(*follow));
 	int err;
@@ -44,7 +44,12 @@ int follow_open(const struct config *config, struct tracer *tracer, struct attac
 	if (!follow)
 		return -ENOMEM;
 	*follow = (struct follow){
-		.tracer = tracer, .attach = attach, .tracefs = tracefs, .config = config};
+		.tracer = tracer,
+		.attach = attach,
+		.tracefs = tracefs,
+		.stacks = stacks,
+		.config = config,
+	};
 	if (follow_is_all(follow))
 		watch_start(follow);
 	err = follow_find(follow);

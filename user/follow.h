@@ -18,15 +18,17 @@ struct config;
 struct follow;
 struct rec_process;
 struct rec_worker;
+struct stacks;
 struct tracefs;
 struct tracer;
 
 /*
  * Finds and arms. Without -p it is fine if there is none yet. 0 or -errno, message printed: no such
- * process, not Python, PyPy, no marker, a marker of another version. All is borrowed.
+ * process, not Python, PyPy, no marker, a marker of another version. stacks NULL: none are taken.
+ * All is borrowed.
  */
 int follow_open(const struct config *config, struct tracer *tracer, struct attach *attach,
-		const struct tracefs *tracefs, struct follow **out);
+		const struct tracefs *tracefs, struct stacks *stacks, struct follow **out);
 void follow_close(struct follow *follow); /* NULL is fine */
 
 /* Readable when there is much for follow_watch(); -1: never. Stays follow's own. */

@@ -116,6 +116,18 @@ static bool trees_wait(const struct follow *follow, const struct tree_found foun
 	return false;
 }
 
+/* Stacks are had without a marker; then nobody knows of requests. */
+static void markers_spare(const struct follow *follow, struct tree_found found[])
+{
+	for (int i = 0; follow->stacks && i < follow->config->pids.count; i++) {
+		if (!found[i].python || found[i].marker)
+			continue;
+		log_warn("no marker in process %d or its children: samples know no request",
+			 follow->config->pids.list[i]);
+		found[i].marker = true;
+	}
+}
+
 /* A server that has just been started is still importing its application. */
 #define MARKER_WAIT_PASSES 40
 #define MARKER_WAIT_NS	   (50 * 1000000)
@@ -127,6 +139,8 @@ static int roots_follow(struct follow *follow)
 	struct tree_found found[CONFIG_PIDS_MAX] = {0};
 	int err = trees_follow(follow, found);
 
+	if (!err)
+		markers_spare(follow, found);
 	for (int pass = 0; pass < MARKER_WAIT_PASSES && !err && trees_wait(follow, found); pass++) {
 		nanosleep(&pause, NULL);
 		err = trees_follow(follow, found);

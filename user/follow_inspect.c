@@ -11,13 +11,13 @@
 #include "attach.h"
 #include "config.h"
 #include "followed.h"
+#include "interpreter.h"
 #include "listening.h"
 #include "log.h"
 #include "marks.h"
 #include "proc.h"
-#include "python/gil.h"
-#include "python/locate.h"
 #include "servers/server.h"
+#include "stacks.h"
 #include "worker.h"
 
 #define MS UINT64_C(1000000)
@@ -83,30 +83,6 @@ static bool inspect_next(const struct follow *follow, struct followed *process, 
 	return process->has_marker || !follow->watch;
 }
 
-/* Where this process keeps its GIL; a process that has none yet is looked at again. */
-static void gil_update(struct tracer_process *told, const struct worker *worker)
-{
-	struct python_location where;
-	struct gil_place places[GIL_PLACES_MAX];
-	int count;
-
-	if (worker->python != PYTHON_CPYTHON || python_locate(worker, &where))
-		return;
-	count = gil_find_all(worker->pid, &where, places);
-	if (count < 1)
-		return;
-	memset(told->gil, 0, sizeof(told->gil));
-	told->gil_bytes = 0;
-	if (places[0].state != GIL_KNOWN || count > TRACER_GILS_MAX) {
-		log_debug("the GIL of process %d: %s", worker->pid,
-			  places[0].why ? places[0].why : "too many interpreters with their own");
-		return;
-	}
-	told->gil_bytes = places[0].bytes;
-	for (int i = 0; i < count; i++)
-		told->gil[i] = places[i].address;
-}
-
 /* A server that is not known may write late; that it hides the descriptor is seen when it does. */
 static unsigned int process_flags(const struct followed *process)
 {
@@ -126,7 +102,7 @@ static int process_tell(struct follow *follow, struct followed *process,
 
 	told.gil_bytes = process->told.gil_bytes;
 	memcpy(told.gil, process->told.gil, sizeof(told.gil));
-	gil_update(&told, worker);
+	interpreter_gils(worker, &told);
 	if (process->is_told && !memcmp(&told, &process->told, sizeof(told)))
 		return 0;
 	err = tracer_process_set(follow->tracer, process->pid, &told);
@@ -239,6 +215,8 @@ static int followed_update(struct follow *follow, struct followed *process,
 		process->gc_seen = !attach_python(follow->attach, worker);
 	if (!err)
 		err = process_tell(follow, process, worker);
+	if (!err)
+		err = stacks_process(follow->stacks, worker);
 	if (err)
 		return err;
 	if (process->has_marker != worker->has_marker)

@@ -21,6 +21,7 @@
 struct attach;
 struct config;
 struct server;
+struct stacks;
 struct tracefs;
 struct watch;
 
@@ -48,6 +49,7 @@ struct follow {
 	struct tracer *tracer;
 	struct attach *attach;
 	const struct tracefs *tracefs;
+	struct stacks *stacks; /* NULL: none are taken */
 	const struct config *config;
 	struct watch *watch; /* NULL: not without -p, or the kernel has none */
 	uint64_t narrowed_ns;

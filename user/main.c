@@ -20,6 +20,7 @@ static const struct verb {
 	{"ps", cmd_ps, "the WSGI workers found"},
 	{"trace", cmd_trace, "a line per request of live workers, as it ends"},
 	{"serve", cmd_serve, "metrics of live workers, for Prometheus and StatsD"},
+	{"flame", cmd_flame, "what the code of live workers does: flame graphs and other profiles"},
 	{"record", cmd_record, "writes what live workers do to a file"},
 	{"replay", cmd_replay, "shows a recording as trace would have"},
 };

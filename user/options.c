@@ -93,7 +93,7 @@ static int usage_print(const struct option_set *set)
 	}
 	printf(" [options]");
 	if (command->operand)
-		printf(" %s", command->operand);
+		printf(command->operand_optional ? " [%s]" : " %s", command->operand);
 	printf("\n%s\n\n", command->summary);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct option_row *row = set->rows[i];
@@ -353,12 +353,12 @@ static bool rest_check(const struct option_set *set, int argc, char **argv, stru
 			return false;
 		}
 	}
-	if (command->operand && optind >= argc) {
+	if (command->operand && optind >= argc && !command->operand_optional) {
 		log_error("%s needs a %s: see wsgiscope %s --help", command->verb, command->operand,
 			  command->verb);
 		return false;
 	}
-	if (command->operand)
+	if (command->operand && optind < argc)
 		*(const char **)((char *)config + command->operand_offset) = argv[optind++];
 	if (optind < argc) {
 		log_error("%s: '%s' is one argument too many", command->verb, argv[optind]);

@@ -61,6 +61,7 @@ struct option_command {
 	const struct option_row *rows; /* ends with name NULL; NULL: none */
 	const char *operand;   /* name of the one operand, which must be given; NULL: none */
 	size_t operand_offset; /* of a const char * in struct config */
+	bool operand_optional;
 };
 
 /*

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "loop.h"
 #include "output.h"
+#include "profiler.h"
 #include "request.h"
 #include "request_threads.h"
 #include "sink.h"
@@ -38,6 +39,7 @@ struct pipeline {
 	struct output *output; /* NULL: nothing is printed */
 	struct assembler *assembler;
 	struct block_store *blocks; /* NULL: not asked for */
+	struct profiler *profiler;  /* borrowed; NULL: samples are not asked for */
 	struct event event;
 	struct event_counters counters; /* the last that came */
 	struct event_counters shown;	/* what totals points at */
@@ -75,6 +77,14 @@ static int request_show(struct pipeline *pipeline, const struct request *request
 	return pipeline->totals.shown == pipeline->config->count ? -ECANCELED : 0;
 }
 
+/* What the profiler has not said itself: it says what became of files. */
+static int profiler_answer(int error)
+{
+	if (error == -ENOMEM)
+		log_error("cannot keep the samples: %s", strerror(-error));
+	return error;
+}
+
 static int request_take(struct pipeline *pipeline)
 {
 	struct request request;
@@ -89,6 +99,10 @@ static int request_take(struct pipeline *pipeline)
 	if (pipeline->blocks)
 		error = block_store_take(pipeline->blocks, request.pid, request.id,
 					 shown ? block_show : NULL, pipeline);
+	if (!error && pipeline->profiler)
+		error = profiler_answer(
+			profiler_request(pipeline->profiler, &request,
+					 shown && filter_is_slow(pipeline->config, &request)));
 	return error || !shown ? error : request_show(pipeline, &request);
 }
 
@@ -113,6 +127,13 @@ static int sink_answer(struct pipeline *pipeline, int error)
 	return error;
 }
 
+static int profiler_take(struct pipeline *pipeline)
+{
+	if (!pipeline->profiler)
+		return 0;
+	return profiler_answer(profiler_event(pipeline->profiler, &pipeline->event));
+}
+
 static int pipeline_record(void *context, const void *record, size_t bytes)
 {
 	struct pipeline *pipeline = context;
@@ -134,11 +155,14 @@ static int pipeline_record(void *context, const void *record, size_t bytes)
 		pipeline->counters = pipeline->event.counters;
 		pipeline->totals.counted = true;
 		return 0;
-	default:
+	case EVENT_IS_PROCESS:
+	case EVENT_IS_WORKER:
 		assembler_learn(pipeline->assembler, &pipeline->event);
 		if (pipeline->threads)
 			request_threads_learn(pipeline->threads, &pipeline->event);
-		return 0;
+		return profiler_take(pipeline);
+	default:
+		return profiler_take(pipeline);
 	}
 }
 
@@ -179,12 +203,15 @@ int pipeline_catch_up(struct pipeline *pipeline, struct source *source, uint64_t
 static int pipeline_batch(void *context)
 {
 	struct pipeline *pipeline = context;
+	int error = 0;
 
 	for (size_t i = 0; i < pipeline->sink_count; i++) {
 		if (pipeline->sinks[i].sink->on_batch)
 			pipeline->sinks[i].sink->on_batch(pipeline->sinks[i].state);
 	}
-	return pipeline->output ? output_flush(pipeline->output) : 0;
+	if (pipeline->profiler)
+		error = profiler_answer(profiler_settle(pipeline->profiler));
+	return !error && pipeline->output ? output_flush(pipeline->output) : error;
 }
 
 static void count_add(struct request_count *counts, const char *name, uint64_t value)
@@ -266,6 +293,7 @@ int pipeline_new(const struct config *config, const struct source *source,
 	pipeline->out_fd = outputs->out_fd;
 	pipeline->aggregate = outputs->aggregate;
 	pipeline->threads = outputs->threads;
+	pipeline->profiler = outputs->profiler;
 	error = pipeline_open(pipeline, source, outputs);
 	if (error) {
 		pipeline_free(pipeline);
@@ -292,9 +320,14 @@ static int output_answer(struct pipeline *pipeline)
 /* The footers, and what became of the output. 0 or -errno, message printed. */
 static int pipeline_end(struct pipeline *pipeline)
 {
+	int error = 0;
+
+	if (pipeline->profiler)
+		error = profiler_answer(profiler_end(pipeline->profiler));
+	if (error)
+		return error;
 	for (size_t i = 0; i < pipeline->sink_count; i++) {
 		const struct pipeline_sink *to = &pipeline->sinks[i];
-		int error;
 
 		if (!to->sink->on_end || (pipeline->output && output_flush(pipeline->output)))
 			continue;
@@ -332,4 +365,17 @@ int pipeline_run(struct pipeline *pipeline, struct loop *loop, struct source *so
 		error = 0;
 	end_error = pipeline_end(pipeline);
 	return error ? error : end_error;
+}
+
+int pipeline_show(const struct config *config, struct loop *loop, struct source *source,
+		  const struct pipeline_outputs *outputs)
+{
+	struct pipeline *pipeline;
+	int error = pipeline_new(config, source, outputs, &pipeline);
+
+	if (error)
+		return error;
+	error = pipeline_run(pipeline, loop, source);
+	pipeline_free(pipeline);
+	return error;
 }

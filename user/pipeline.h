@@ -12,6 +12,7 @@ struct aggregate;
 struct config;
 struct loop;
 struct pipeline;
+struct profiler;
 struct request_threads;
 struct request_totals;
 struct sink;
@@ -27,6 +28,8 @@ struct pipeline_outputs {
 	struct aggregate *aggregate; /* gets each request that is shown; NULL: none */
 	/* hear of each request and process; NULL: none */
 	struct request_threads *threads;
+	/* gets samples and what names them, and is at its end after the run; NULL: none */
+	struct profiler *profiler;
 };
 
 /* Opens the sinks. config, source and outputs' members are borrowed. 0 or -errno, message printed.
@@ -42,6 +45,10 @@ void pipeline_free(struct pipeline *pipeline);
  * shown; then the footers. Once. 0 or -errno, message printed.
  */
 int pipeline_run(struct pipeline *pipeline, struct loop *loop, struct source *source);
+
+/* All of the above, where nothing else is wanted of the pipeline. */
+int pipeline_show(const struct config *config, struct loop *loop, struct source *source,
+		  const struct pipeline_outputs *outputs);
 
 /*
  * While it runs: takes in what the source has by now, and tells the threads what is in flight at

@@ -13,6 +13,8 @@
 
 #define RING_BYTES_DEFAULT    (4U << 20)
 #define MAX_IN_FLIGHT_DEFAULT 10240U
+#define SAMPLE_HZ_DEFAULT     99U
+#define MAX_FILES_DEFAULT     1000U
 
 /* clang-format off */
 #define ROW_PID {.name = "pid", .letter = 'p', .type = OPTION_PIDS, \
@@ -64,6 +66,65 @@
 #define ROW_OUTPUT {.name = "output", .letter = 'o', .type = OPTION_STRING, \
 	.offset = offsetof(struct config, output), .argument = "FILE", \
 	.required = true, .help = "where the recording goes"}
+/* Of profiles. */
+#define ROW_SAMPLE_HZ {.name = "frequency", .letter = 'F', .type = OPTION_SIZE, \
+	.offset = offsetof(struct config, sample_hz), .argument = "HZ", \
+	.min = 1, .max = 999, .help = "samples a second and CPU (99)"}
+
+#define ROW_OFF_CPU {.name = "off-cpu", .type = OPTION_FLAG, \
+	.offset = offsetof(struct config, off_cpu), \
+	.help = "where threads wait, instead of where they run"}
+
+#define ROW_WALL {.name = "wall", .type = OPTION_FLAG, \
+	.offset = offsetof(struct config, wall), .help = "where they run and where they wait"}
+
+#define ROW_NATIVE {.name = "native", .type = OPTION_FLAG, \
+	.offset = offsetof(struct config, native), \
+	.help = "also native frames and the kernel's"}
+
+#define ROW_PROFILE_OUTPUT {.name = "output", .letter = 'o', .type = OPTION_STRING, \
+	.offset = offsetof(struct config, output), .argument = "FILE", \
+	.help = "where the profile goes; its ending tells the format (stdout)"}
+
+#define ROW_FORMAT {.name = "format", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, format), .argument = "FORMAT", \
+	.help = "text, folded, svg, speedscope, pprof or pstats"}
+
+#define ROW_ROUTE {.name = "route", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, route), .argument = "GLOB", \
+	.help = "only requests of routes (or path groups) that match"}
+
+#define ROW_METHOD {.name = "method", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, method), .argument = "METHOD", \
+	.help = "only requests of this method"}
+
+#define ROW_STATUS {.name = "status", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, status), .argument = "STATUS", \
+	.help = "only requests of this status: 404, 5xx"}
+
+#define ROW_SLOWER_THAN {.name = "slower-than", .type = OPTION_MS, \
+	.offset = offsetof(struct config, slower_ms), .argument = "MS", \
+	.help = "only profiles of requests that took longer"}
+
+#define ROW_OUTSIDE {.name = "outside", .type = OPTION_FLAG, \
+	.offset = offsetof(struct config, outside), \
+	.help = "threads that serve no request, instead of requests"}
+
+#define ROW_BY {.name = "by", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, by), .argument = "WHAT", \
+	.help = "route: one outermost frame a route"}
+
+#define ROW_LINES {.name = "lines", .type = OPTION_FLAG, \
+	.offset = offsetof(struct config, lines), \
+	.help = "each line of a function is a frame of its own"}
+
+#define ROW_EACH {.name = "each", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, each), .argument = "DIRECTORY", \
+	.help = "one profile a request, in files of this directory (svg)"}
+
+#define ROW_MAX_FILES {.name = "max-files", .type = OPTION_U64, \
+	.offset = offsetof(struct config, max_files), .argument = "COUNT", \
+	.min = 1, .max = 1e6, .help = "profiles of single requests at most (1000)"}
 /* clang-format on */
 
 #endif

@@ -37,5 +37,6 @@ extern const struct sink
 extern const struct sink sink_statsd;	 /* sinks/statsd.c: datagrams of five metrics a request */
 extern const struct sink sink_dogstatsd; /* the same, with tags */
 extern const struct sink sink_json;	 /* sinks/json.c: one object a line, stable */
+extern const struct sink sink_totals;	 /* sinks/totals.c: none, and the totals on stderr */
 
 #endif

@@ -23,6 +23,8 @@
 #include "guard.h"
 #include "log.h"
 #include "source.h"
+#include "stacks.h"
+#include "symbols.h"
 #include "tracefs.h"
 #include "tracer.h"
 
@@ -42,6 +44,8 @@ struct source_ring {
 	struct guard *guard;
 	struct tracer *tracer;
 	struct attach *attach;
+	struct stacks *stacks;	 /* NULL: none are taken */
+	struct symbols *symbols; /* the same */
 	struct follow *follow;
 	struct ring_buffer *ring;
 	int epoll_fd; /* of the ring and the watch */
@@ -112,9 +116,15 @@ static int ring_record(void *context, void *record, size_t bytes)
 	int err = 0;
 
 	if (bytes >= sizeof(struct rec_process) && h->kind == REC_PROCESS) {
+		err = stacks_event(ring->stacks, record);
 		follow_event(ring->follow, record);
-		err = announce(ring);
+		if (!err)
+			err = announce(ring);
 	}
+	if (bytes >= sizeof(*h) && h->kind == REC_RAW_CODE)
+		return symbols_raw(ring->symbols, record, bytes, ring->fn, ring->context);
+	if (bytes >= sizeof(*h) && h->kind == REC_SAMPLE && ring->symbols)
+		return symbols_sample(ring->symbols, record, bytes, ring->fn, ring->context);
 	return err ? err : ring->fn(ring->context, record, bytes);
 }
 
@@ -180,6 +190,8 @@ static int counters(struct source_ring *ring)
 		ring->ring_full = c.drops[DROP_RING_FULL];
 		follow_resync(ring->follow, ring->fn, ring->context);
 	}
+	if (ring->symbols)
+		c.drops[DROP_CODE_LOST] = symbols_lost(ring->symbols);
 	return ring->fn(ring->context, &c, sizeof(c));
 }
 
@@ -278,6 +290,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 	struct source_ring *ring = ring_of(source);
 	int err;
 
+	tracer_detach_clock(ring->tracer);
 	attach_stop(ring->attach);
 	err = ring_dispatch(source, fn, context);
 	if (err < 0)
@@ -295,6 +308,8 @@ static void ring_close(struct source *source)
 		guard_hold();
 	attach_free(ring->attach);
 	follow_close(ring->follow);
+	symbols_free(ring->symbols);
+	stacks_free(ring->stacks);
 	ring_buffer__free(ring->ring);
 	if (ring->epoll_fd >= 0)
 		close(ring->epoll_fd);
@@ -358,6 +373,17 @@ static int ring_poll_setup(struct source_ring *ring)
 	return err;
 }
 
+static int sampling_setup(struct source_ring *ring, const struct config *config)
+{
+	int err = 0;
+
+	if (config->samples)
+		err = stacks_new(ring->tracer, &ring->stacks);
+	if (!err && config->samples)
+		err = symbols_new(ring->stacks, config->native, &ring->symbols);
+	return err;
+}
+
 static int ring_setup(struct source_ring *ring, const struct config *config)
 {
 	const struct attach_options options = {.blocks = config->blocks};
@@ -369,6 +395,8 @@ static int ring_setup(struct source_ring *ring, const struct config *config)
 		err = tracer_attach_kernel(ring->tracer, ring->tracefs);
 	if (!err)
 		err = attach_new(ring->tracer, ring->tracefs, ring->group, &options, &ring->attach);
+	if (!err)
+		err = sampling_setup(ring, config);
 	if (err)
 		return err;
 	ring->ring = tracer_ring_new(ring->tracer, ring_record, ring);
@@ -376,8 +404,11 @@ static int ring_setup(struct source_ring *ring, const struct config *config)
 		log_error("mapping the ring: %s", strerror(errno));
 		return -errno;
 	}
-	err = follow_open(config, ring->tracer, ring->attach, ring->tracefs, &ring->follow);
-	return err ? err : ring_poll_setup(ring);
+	err = follow_open(config, ring->tracer, ring->attach, ring->tracefs, ring->stacks,
+			  &ring->follow);
+	if (!err)
+		err = ring_poll_setup(ring);
+	return err ? err : tracer_attach_clock(ring->tracer);
 }
 
 int source_ring_open(const struct config *config, struct source **out)

@@ -4,6 +4,7 @@
  * skeleton. Must not know servers, markers' files or what a record means beyond its size.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <linux/types.h>
 #include <stdlib.h>
@@ -21,18 +22,23 @@
 #include "config.h"
 #include "links.h"
 #include "log.h"
+#include "pystack.h"
 #include "tracefs.h"
 #include "tracer.h"
 #include "wsgiscope.skel.h"
 
 #define LINKS_MAX   64
 #define SWEEP_BATCH 256
+#define NAMED_BYTES (PYSTACK_NAMED_SLOTS * sizeof(uint64_t))
 
 struct tracer {
 	struct wsgiscope *skel;
 	struct bpf_link *links[LINKS_MAX];
 	int link_count;
 	bool reads_attached;
+	uint32_t clock_hz;	 /* 0: no clock is wanted */
+	struct bpf_link **clock; /* by CPU, NULL: none there */
+	uint64_t *named;	 /* mapped; NULL: not yet */
 	int cpus;
 	/* The ring's own two pages (Documentation/bpf/ringbuf.rst): positions that only grow. */
 	const uint64_t *ring_consumed, *ring_produced;
@@ -81,11 +87,30 @@ static bool kernel_has_function(const char *name)
 	return has;
 }
 
+static uint32_t clock_hz(const struct config *config)
+{
+	return config->samples && (config->wall || !config->off_cpu) ? config->sample_hz : 0;
+}
+
+/* Where no stacks are taken, the kernel does not get to see the programs. */
+static void sampling_set(struct wsgiscope *skel, const struct config *config)
+{
+	uint32_t hz = clock_hz(config);
+
+	skel->rodata->sample_period_ns = hz ? 1000000000 / hz : 0;
+	skel->rodata->sample_waits = config->samples && (config->wall || config->off_cpu);
+	skel->rodata->sample_native = config->native;
+	bpf_program__set_autoload(skel->progs.sample_clock, hz);
+	if (!config->samples)
+		bpf_map__set_max_entries(skel->maps.pythons, 1);
+}
+
 static void knobs_set(struct wsgiscope *skel, const struct config *config)
 {
 	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
 	skel->rodata->track_all = !config->pids.count;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
+	sampling_set(skel, config);
 	bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);
 }
@@ -118,9 +143,11 @@ int tracer_open(const struct config *config, struct tracer **out)
 	libbpf_set_print(log_libbpf);
 	limits_raise();
 	tracer->cpus = libbpf_num_possible_cpus();
+	tracer->clock_hz = clock_hz(config);
+	tracer->clock = calloc(tracer->cpus, sizeof(*tracer->clock));
 	tracer->keys = calloc(SWEEP_BATCH, sizeof(*tracer->keys));
 	tracer->values = calloc(SWEEP_BATCH, sizeof(*tracer->values));
-	if (!tracer->keys || !tracer->values)
+	if (!tracer->clock || !tracer->keys || !tracer->values)
 		goto out;
 	tracer->skel = wsgiscope__open();
 	if (!tracer->skel) {
@@ -153,7 +180,9 @@ void tracer_close(struct tracer *tracer)
 	links_destroy(tracer->links, (size_t)tracer->link_count);
 	ring_page_free(tracer->ring_consumed);
 	ring_page_free(tracer->ring_produced);
+	tracer_detach_clock(tracer);
 	wsgiscope__destroy(tracer->skel);
+	free(tracer->clock);
 	free(tracer->keys);
 	free(tracer->values);
 	free(tracer);
@@ -306,6 +335,107 @@ void tracer_process_forget(struct tracer *tracer, pid_t pid)
 
 	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.processes), &key);
 	processes_changed(tracer);
+}
+
+int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_python *python)
+{
+	__u32 key = pid;
+
+	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.pythons), &key, python, BPF_ANY);
+}
+
+uint64_t *tracer_named(struct tracer *tracer)
+{
+	if (tracer->named)
+		return tracer->named;
+	tracer->named = mmap(NULL, NAMED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			     bpf_map__fd(tracer->skel->maps.named), 0);
+	if (tracer->named == MAP_FAILED)
+		tracer->named = NULL;
+	return tracer->named;
+}
+
+/* Since 6.9. */
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+/* An empty value for a task in its storage; one that it has stays. */
+static int storage_make(struct bpf_map *map, int pidfd)
+{
+	void *empty = calloc(1, bpf_map__value_size(map));
+	int err = -ENOMEM;
+
+	if (empty)
+		err = bpf_map_update_elem(bpf_map__fd(map), &pidfd, empty, BPF_NOEXIST);
+	free(empty);
+	return err == -EEXIST ? 0 : err;
+}
+
+int tracer_thread_prepare(struct tracer *tracer, pid_t tid)
+{
+	int pidfd, err;
+
+	if (!tracer->skel->rodata->sample_waits)
+		return 0;
+	pidfd = syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	if (pidfd < 0 && errno == EINVAL)
+		pidfd = syscall(SYS_pidfd_open, tid, 0);
+	if (pidfd < 0)
+		return -errno;
+	err = storage_make(tracer->skel->maps.threads, pidfd);
+	if (!err)
+		err = storage_make(tracer->skel->maps.waits, pidfd);
+	close(pidfd);
+	return err;
+}
+
+/* 0, -ENODEV (a CPU that is not online), -errno. */
+static int clock_attach(struct tracer *tracer, int cpu)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_freq = tracer->clock_hz,
+		.freq = 1,
+		.exclude_idle = 1,
+	};
+	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	tracer->clock[cpu] = bpf_program__attach_perf_event(tracer->skel->progs.sample_clock, fd);
+	if (tracer->clock[cpu])
+		return 0;
+	close(fd);
+	return -errno;
+}
+
+int tracer_attach_clock(struct tracer *tracer)
+{
+	int ticking = 0;
+	int err = 0;
+
+	for (int cpu = 0; tracer->clock_hz && cpu < tracer->cpus; cpu++) {
+		err = clock_attach(tracer, cpu);
+		if (err && err != -ENODEV)
+			break;
+		ticking += !err;
+	}
+	if (!tracer->clock_hz || (ticking && (!err || err == -ENODEV)))
+		return 0;
+	log_error("a sampling clock of %u Hz: %s; kernel.perf_event_max_sample_rate bounds it",
+		  tracer->clock_hz, strerror(-err));
+	return err;
+}
+
+void tracer_detach_clock(struct tracer *tracer)
+{
+	for (int cpu = 0; tracer->clock && cpu < tracer->cpus; cpu++) {
+		bpf_link__destroy(tracer->clock[cpu]);
+		tracer->clock[cpu] = NULL;
+	}
 }
 
 bool tracer_foreign_seen(struct tracer *tracer)

@@ -13,6 +13,7 @@
 
 struct bpf_link;
 struct config;
+struct pystack_python;
 struct rec_counters;
 struct rec_request;
 struct ring_buffer;
@@ -57,6 +58,22 @@ struct tracer_process {
 /* Traces a process from now on, or tells more of it. -ENOSPC: too many. */
 int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *process);
 void tracer_process_forget(struct tracer *tracer, pid_t pid);
+
+/* The Python of a process whose stacks are to be taken; its children begin with the same. 0 or
+ * -errno. */
+int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_python *python);
+
+/* Marks of the code objects that have their names (bpf/pystack.h), PYSTACK_NAMED_SLOTS of them, as
+ * the kernel side sees them; it only looks. Lives as long as the tracer. NULL: not mapped. */
+uint64_t *tracer_named(struct tracer *tracer);
+
+/* A thread that lives already, for whose waits there must be room: it could be asleep for long. 0,
+ * -ESRCH, -EINVAL (this kernel gives descriptors of processes only), -errno. */
+int tracer_thread_prepare(struct tracer *tracer, pid_t tid);
+
+/* The sampling clock, where the config asked for one. 0 or -errno, message printed. */
+int tracer_attach_clock(struct tracer *tracer);
+void tracer_detach_clock(struct tracer *tracer);
 
 /* Whether a process that is not traced has run a mark since the last call. */
 bool tracer_foreign_seen(struct tracer *tracer);

@@ -4,7 +4,7 @@
 
 Prints tables: values in ns, ratios, and for each aim of the project "ok" or "over". It measures and
 never fails on time: another machine has other numbers.
-Usage: bench.py BUILD_DIRECTORY [request|kernel|states|arming|load|nop5 ...]
+Usage: bench.py BUILD_DIRECTORY [request|kernel|states|arming|load|stacks|nop5 ...]
 BENCH_ROUNDS: rounds of each measurement in each cycle (default 40), BENCH_CYCLES: how often each
 tracer is attached (default 5), BENCH_SECONDS: of synthetic load (default 60).
 """
@@ -18,6 +18,7 @@ import tempfile
 
 import load
 import runtime
+import stacks
 from measure import WALL, Measurement, measure
 from phases import BenchError, Worker
 from report import Row, remarks_print, table_print
@@ -242,6 +243,10 @@ def load_bench(build, workers):
     load.run(build, workers["traced"], SECONDS)
 
 
+def stacks_bench(build, _workers):
+    stacks.run(build, CYCLES)
+
+
 def nop5_bench(build, _workers):
     print("\nwhy our marks begin with a one-byte nop", flush=True)
     subprocess.run([os.path.join(build, "tests", "bench", "nop5_fork")], check=False)
@@ -253,6 +258,7 @@ SECTIONS = {
     "states": states_bench,
     "arming": arming_bench,
     "load": load_bench,
+    "stacks": stacks_bench,
     "nop5": nop5_bench,
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fuzz target: any bytes as one record, through the decoder, the assembler and both sinks with
- * their totals. The input is copied to a heap block of its exact size, so that reading past it is
- * seen; what the assembler lets through of the states must hold.
+ * their totals, and the profiler. The input is copied to a heap block of its exact size, so that
+ * reading past it is seen; what the assembler lets through of the states must hold.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,8 @@
 #include "decode.h"
 #include "filter.h"
 #include "log.h"
+#include "profile.h"
+#include "profiler.h"
 #include "request.h"
 #include "sink.h"
 
@@ -81,6 +83,25 @@ static void show(const struct sink *sink, const struct event *event, struct asse
 	fclose(out);
 }
 
+/* A sample is booked as a whole, or not at all. */
+static void profile_check(const struct event *event)
+{
+	const struct config config = {.outside = true, .wall = true, .native = true};
+	struct profiler *profiler;
+	struct profile *profile;
+	uint64_t booked;
+
+	if (profile_new(true, &profile) || profiler_new(&config, 0, profile, 0, NULL, &profiler) ||
+	    profiler_event(profiler, event) || profiler_end(profiler) || profile_finish(profile))
+		abort();
+	booked = profile->nodes[0].total[0].ns;
+	ensure(event->kind == EVENT_IS_SAMPLE || !booked);
+	ensure(!booked || booked == event->sample.weight_ns);
+	ensure(profile->node_count <= EVENT_FRAMES_MAX + 4);
+	profiler_free(profiler);
+	profile_free(profile);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	static struct event event;
@@ -94,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	if (!decode_record(record, bytes, &event)) {
 		if (event.kind == EVENT_IS_WORKER || event.kind == EVENT_IS_PROCESS)
 			assembler_learn(assembler, &event);
+		profile_check(&event);
 		show(&sink_text, &event, assembler);
 		show(&sink_json, &event, assembler);
 	}

@@ -4,44 +4,11 @@
  * the table fills one; what they should look like is in the .text and .json files beside this.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "record_make.h"
-#include "source.h"
-
-/* 2026-11-22T10:00:00Z is MAKE_START; the first request starts a second later. */
-#define REALTIME_OFFSET (1795341600000000000LL - (long long)MAKE_START)
-
-static void put(struct recording *out, const void *record, size_t bytes)
-{
-	int error = recording_write(out, record, bytes);
-
-	if (error) {
-		fprintf(stderr, "make_recording: %s\n", strerror(-error));
-		exit(1);
-	}
-}
-
-static void put_request(struct recording *out, struct rec_request record, const char *path)
-{
-	if (path)
-		make_latin1(&record, STR_PATH, path);
-	make_finish(&record);
-	put(out, &record, record.h.size);
-}
-
-static void put_worker(struct recording *out, __u32 pid, const char *server)
-{
-	struct rec_worker record = {.h = make_header(REC_WORKER, sizeof(record)), .parent = 1};
-
-	record.h.tgid = pid;
-	record.python = 0x030b02f0;
-	memcpy(record.server, server, strlen(server));
-	put(out, &record, sizeof(record));
-}
+#include "recordings.h"
 
 static void put_process(struct recording *out, __u32 pid, enum rec_process_what what, __u32 other)
 {
@@ -49,19 +16,6 @@ static void put_process(struct recording *out, __u32 pid, enum rec_process_what 
 		.h = make_header(REC_PROCESS, sizeof(record)), .what = what, .other = other};
 
 	record.h.tgid = pid;
-	put(out, &record, sizeof(record));
-}
-
-static void put_counters(struct recording *out, __u64 requests, __u64 lost_each)
-{
-	struct rec_counters record = {.h = make_header(REC_COUNTERS, sizeof(record))};
-
-	record.events[EVENT_START] = requests;
-	record.events[EVENT_END] = requests;
-	record.events[EVENT_WRITE] = 2 * requests;
-	record.events[EVENT_RECORD] = requests;
-	for (int i = 0; i < DROP_REASONS; i++)
-		record.drops[i] = lost_each * (__u64)(i + 1);
 	put(out, &record, sizeof(record));
 }
 
@@ -456,40 +410,15 @@ static void fill_empty(struct recording *out)
 	put_counters(out, 0, 0);
 }
 
-static const struct {
-	const char *name;
-	void (*fill)(struct recording *out);
-} recordings[] = {
-	{"outcomes", fill_outcomes}, {"notes", fill_notes},   {"hostile", fill_hostile},
-	{"lying", fill_lying},	     {"broken", fill_broken}, {"blocks", fill_blocks},
-	{"many", fill_many},	     {"empty", fill_empty},   {"states", fill_states},
+static const struct golden_recording recordings[] = {
+	{"outcomes", fill_outcomes}, {"notes", fill_notes},
+	{"hostile", fill_hostile},   {"lying", fill_lying},
+	{"broken", fill_broken},     {"blocks", fill_blocks},
+	{"many", fill_many},	     {"empty", fill_empty},
+	{"states", fill_states},     {NULL, NULL},
 };
 
 int main(int argc, char **argv)
 {
-	const struct source_clock clock = {REALTIME_OFFSET};
-
-	if (argc != 2) {
-		fprintf(stderr, "Usage: make_recording DIRECTORY\n");
-		return 2;
-	}
-	for (size_t i = 0; i < sizeof(recordings) / sizeof(recordings[0]); i++) {
-		struct recording *out;
-		char path[PATH_MAX];
-		int error;
-
-		snprintf(path, sizeof(path), "%s/%s.rec", argv[1], recordings[i].name);
-		error = recording_create(path, &out);
-		if (!error)
-			error = recording_begin(out, &clock);
-		if (!error) {
-			recordings[i].fill(out);
-			error = recording_close(out);
-		}
-		if (error) {
-			fprintf(stderr, "make_recording: %s: %s\n", path, strerror(-error));
-			return 1;
-		}
-	}
-	return 0;
+	return recordings_write(argc, argv, recordings);
 }

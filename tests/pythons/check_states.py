@@ -142,15 +142,15 @@ class Program:
             raise Failed(f"{failure}\n{self.read('err')[-2000:]}") from None
 
 
-def server_command(case, port):
+def server_command(case, port, application="states_app:application"):
     if case.kind == "gunicorn":
         python = case.unstripped or (f"python{case.version}" if case.prefix else HOST_PYTHON)
         return [*case.prefix, python, "/usr/bin/gunicorn", "--bind", f"127.0.0.1:{port}",
                 "--workers", "1", "--worker-class", "gthread", "--threads", "4",
-                "--graceful-timeout", "2", "states_app:application"]
+                "--graceful-timeout", "2", application]
     return [*case.prefix, "uwsgi", "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}",
             "--master", "--processes", "1", "--threads", "4", "--enable-threads", "--die-on-term",
-            "--need-app", "--disable-logging", "--module", "states_app:application"]
+            "--need-app", "--disable-logging", "--module", application]
 
 
 def fetch(port, path):

@@ -1,4 +1,4 @@
-// LINK: user/python/gil.c user/python/offsets.c
+// LINK: user/python/gil.c user/python/offsets.c user/memory.c
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * gil.c and offsets.c against memory made to look like a Python, and like a broken or hostile one:

@@ -1,4 +1,4 @@
-// LINK: user/python/*.c user/worker.c user/proc.c user/elf.c user/servers/*.c
+// LINK: user/python/[dglo]*.c user/memory.c user/worker.c user/proc.c user/elf.c user/servers/*.c
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * locate.c and elf_code_vaddr() against what the dynamic linker says: this process loads objects

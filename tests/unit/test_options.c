@@ -31,6 +31,14 @@ static const struct option_command with_operand = {
 	.operand_offset = offsetof(struct config, input),
 };
 
+static const struct option_command with_optional_operand = {
+	.verb = "flame",
+	.summary = "Shows.",
+	.operand = "FILE",
+	.operand_offset = offsetof(struct config, input),
+	.operand_optional = true,
+};
+
 #define ARGS_MAX 16
 
 /* Parses words parted by spaces; what went to fd 1 or 2 meanwhile is put into said. */
@@ -205,6 +213,12 @@ static void test_operand(void **state)
 	assert_true(parse(&with_operand, "-- --odd", &config, &status, said, sizeof(said)));
 	assert_string_equal(config.input, "--odd");
 	assert_false(parse(&with_operand, "a b", &config, &status, said, sizeof(said)));
+	config.input = NULL;
+	assert_true(parse(&with_optional_operand, "", &config, &status, said, sizeof(said)));
+	assert_null(config.input);
+	assert_true(parse(&with_optional_operand, "x", &config, &status, said, sizeof(said)));
+	assert_string_equal(config.input, "x");
+	assert_false(parse(&with_optional_operand, "a b", &config, &status, said, sizeof(said)));
 	assert_non_null(strstr(said, "'b' is one argument too many"));
 }
 

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/uio.h>
 
+#include "memory.h"
 #include "python/gil.h"
 #include "python/offsets.h"
 
@@ -42,28 +42,6 @@ static const char why_version[] = "a Python version that is not known";
 static const char why_not_started[] = "Python is not running yet";
 static const char why_memory[] = "memory that is not what this Python version would have";
 static const char why_disabled[] = "a free-threaded Python that runs without";
-
-/* All of bytes or nothing. 0, -EFAULT (not mapped), -ESRCH, -EPERM, -errno. */
-static int memory_read(pid_t pid, uint64_t address, void *out, size_t bytes)
-{
-	struct iovec local = {.iov_base = out, .iov_len = bytes};
-	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = bytes};
-	ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
-
-	if (got < 0)
-		return -errno;
-	return (size_t)got == bytes ? 0 : -EFAULT;
-}
-
-/* A structure's address, as a pointer in hostile memory has it; -EFAULT where it can be none. */
-static int pointer_read(pid_t pid, uint64_t address, uint64_t *out)
-{
-	int err = memory_read(pid, address, out, sizeof(*out));
-
-	if (!err && *out % 8)
-		err = -EFAULT;
-	return err;
-}
 
 static void place_set(struct gil_place *place, enum gil_state state, const char *why)
 {
@@ -129,8 +107,8 @@ static int interpreter_gil(const struct gil_reader *reader, const struct interpr
 
 	if (reader->offsets.runtime_gil)
 		return gil_describe(reader, reader->runtime + reader->offsets.runtime_gil, out);
-	err = pointer_read(reader->pid, interpreter->address + reader->offsets.interpreter_gil,
-			   &address);
+	err = memory_pointer_read(reader->pid,
+				  interpreter->address + reader->offsets.interpreter_gil, &address);
 	return err ? err : gil_describe(reader, address, out);
 }
 
@@ -144,7 +122,7 @@ static int interpreter_read(const struct gil_reader *reader, uint64_t pointer,
 	if (!pointer)
 		return -ENOENT;
 	out->address = pointer;
-	err = pointer_read(reader->pid, pointer + offsets->interpreter_next, &out->next);
+	err = memory_pointer_read(reader->pid, pointer + offsets->interpreter_next, &out->next);
 	if (!err)
 		err = memory_read(reader->pid, pointer + offsets->interpreter_id, &out->id,
 				  sizeof(out->id));
@@ -155,8 +133,8 @@ static int interpreter_read(const struct gil_reader *reader, uint64_t pointer,
 static int main_interpreter_find(const struct gil_reader *reader, struct interpreter *out)
 {
 	uint64_t pointer;
-	int err = pointer_read(reader->pid, reader->runtime + reader->offsets.runtime_interpreters,
-			       &pointer);
+	int err = memory_pointer_read(
+		reader->pid, reader->runtime + reader->offsets.runtime_interpreters, &pointer);
 
 	if (!err && !pointer)
 		return -EAGAIN;
@@ -259,8 +237,8 @@ int gil_find_all(pid_t pid, const struct python_location *where,
 	/* Where the main one cannot be told, none can; one for all has been found already. */
 	if (out[0].state == GIL_UNKNOWN || reader.offsets.runtime_gil)
 		return count;
-	err = pointer_read(pid, reader.runtime + reader.offsets.runtime_interpreters,
-			   &interpreter.next);
+	err = memory_pointer_read(pid, reader.runtime + reader.offsets.runtime_interpreters,
+				  &interpreter.next);
 	for (int i = 0; !err && i < INTERPRETERS_MAX; i++) {
 		struct gil_place place;
 

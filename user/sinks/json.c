@@ -6,16 +6,12 @@
  */
 #include "sink.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "config.h"
 #include "escape.h"
-#include "log.h"
 #include "request.h"
 #include "words.h"
 
@@ -177,21 +173,7 @@ static int json_block(void *state, const struct request_block *block)
 
 static int json_end(void *state, const struct request_totals *totals)
 {
-	char *text = NULL, *line, *rest;
-	size_t bytes = 0;
-	FILE *memory = open_memstream(&text, &bytes);
-
-	if (!memory)
-		return -ENOMEM;
-	totals_print(memory, "", totals);
-	if (fclose(memory)) {
-		free(text);
-		return -ENOMEM;
-	}
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		log_info("%s", line);
-	free(text);
-	return 0;
+	return totals_say(totals);
 }
 
 static void json_close(void *state)

@@ -100,6 +100,8 @@ static const struct loss_words {
 	{"stream", false, "records that could not be decoded"},
 	{"in_flight", false, "had not ended when the trace did"},
 	{"statsd_unsent", true, "datagrams that StatsD's host refused or the network did not take"},
+	{"wait_unsampled", true, "waits of threads that had not been seen to run before"},
+	{"code_lost", true, "functions whose process ended before they could be named"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
 	{NULL, false, NULL},
 };

@@ -35,4 +35,7 @@ bool loss_is_recorded(const char *name);
 /* The totals as lines, each with prefix before and a newline after it. */
 void totals_print(FILE *out, const char *prefix, const struct request_totals *totals);
 
+/* The same on stderr (sinks/totals.c). 0 or -ENOMEM. */
+int totals_say(const struct request_totals *totals);
+
 #endif

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * When a stack is taken, and what becomes of it: at each tick of a clock per CPU, of the traced
+ * thread that runs then; and, where waits are wanted, of each traced thread that leaves its CPU.
+ * A wait's stack is taken when it begins, as that is when the worker's memory can be read, and
+ * goes out when it ends, as that is when its length is known. Must not know Python (pystack.bpf.c).
+ */
+#include "sample.bpf.h"
+
+const volatile __u64 sample_period_ns = 0; /* of the clock; 0: there is none */
+const volatile bool sample_native = false; /* native and kernel frames too */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PYSTACK_NAMED_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} named SEC(".maps");
+
+/* A thread that has been sampled. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct pystack_cache);
+} sampled SEC(".maps");
+
+/* A thread's wait. Made when the thread is, or is first seen; not in the scheduler, where memory
+ * must not be asked for. */
+struct wait_sample {
+	__u64 since_ns; /* 0: it does not wait */
+	__u64 woken_ns; /* 0: not yet */
+	struct pystack_cache cache;
+	struct sample sample;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct wait_sample);
+} waits SEC(".maps");
+
+struct scratch {
+	struct pystack_walk walk;
+	struct pystack_cache cache; /* for a thread that could have none */
+	struct sample sample;
+	__u64 addresses[STACK_NATIVE_MAX]; /* or the kernel's, which are no more */
+	struct rec_raw_code raw;
+};
+
+enum scratch_use { SCRATCH_CLOCK, SCRATCH_SWITCH, SCRATCH_USES };
+
+/* The clock can tick while a uprobe's program runs, but not within a switch; each has its own all
+ * the same. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_USES);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(__u32 use)
+{
+	return bpf_map_lookup_elem(&scratches, &use);
+}
+
+/* What thread_self of a thread state (pystack.h) holds for this thread: on x86-64 pthread_self(),
+ * which is where its thread-local storage is; elsewhere gettid() as it is in its own namespace. */
+static __always_inline __u64 self_of_thread(struct task_struct *task)
+{
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(task, thread.fsbase);
+#else
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid upid = {};
+
+	bpf_core_read(&upid, sizeof(upid), &pid->numbers[level]);
+	return upid.nr;
+#endif
+}
+
+/* Fills all but the time and the weight. */
+static __always_inline void sample_begin(struct sample *s, const struct thread *t)
+{
+	struct rec_sample *head = &s->head;
+
+	header_fill(&head->h, REC_SAMPLE, sizeof(*head), bpf_get_current_pid_tgid(), 0);
+	head->id = t && t->account.serving ? t->id : 0;
+	head->python = 0;
+	head->native = 0;
+	head->kernel = 0;
+	head->pad = 0;
+	head->pad2 = 0;
+	head->error = STACK_NO_PYTHON;
+	head->flags = 0;
+	__builtin_memset(&head->peer, 0, sizeof(head->peer));
+}
+
+/* The first `count` of scratch->addresses, behind the frames that are there. How many went in. */
+__noinline int sample_add(struct scratch *scratch, struct sample *s, int count)
+{
+	int at;
+
+	if (!scratch || !s)
+		return 0;
+	at = s->head.python + s->head.native;
+	for (int i = 0; i < STACK_NATIVE_MAX; i++) {
+		__u32 to = at + i;
+
+		barrier_var(to); /* a bound on a sum of its own: the verifier wants to see it */
+		if (i >= count || to >= STACK_FRAMES_MAX)
+			return i;
+		s->frames[to].code = scratch->addresses[i];
+		s->frames[to].fingerprint = 0;
+		s->frames[to].offset = -1;
+	}
+	return STACK_NATIVE_MAX;
+}
+
+_Static_assert(STACK_KERNEL_MAX == STACK_NATIVE_MAX, "both fit into scratch->addresses");
+
+/* As far as frame pointers lead; user space throws away what they led to that is no code. */
+static __always_inline void sample_natives(void *ctx, struct scratch *scratch, struct sample *s)
+{
+	long bytes = bpf_get_stack(ctx, scratch->addresses, sizeof(scratch->addresses),
+				   BPF_F_USER_STACK);
+
+	if (bytes > 0)
+		s->head.native = sample_add(scratch, s, bytes / sizeof(__u64));
+	bytes = bpf_get_stack(ctx, scratch->addresses, sizeof(scratch->addresses), 0);
+	if (bytes > 0)
+		s->head.kernel = sample_add(scratch, s, bytes / sizeof(__u64));
+}
+
+/* Of one sample: how far we look for what has no name yet, and how much of it is sent. */
+#define UNNAMED_FRAMES 64
+#define UNNAMED_SENT   16
+
+/* As much of an object as can be had, up to max: how much. */
+static __always_inline __u16 object_read(__u8 *to, const __u32 max, __u64 from)
+{
+	if (!bpf_probe_read_user(to, max, (const void *)from))
+		return max;
+	/* The end of what is mapped may be near. */
+	return bpf_probe_read_user(to, max / 4, (const void *)from) ? 0 : max / 4;
+}
+
+static __always_inline __u64 window_word(const struct rec_raw_code *raw, __u32 at)
+{
+	return raw->window[at / 8 & (RAW_WINDOW_WORDS - 1)];
+}
+
+__noinline int code_send(struct rec_raw_code *raw, const struct pystack_layout *layout,
+			 const struct rec_frame *frame)
+{
+	__u32 start;
+
+	if (!raw || !layout || !frame)
+		return 0;
+	start = layout->code_print;
+	header_fill(&raw->h, REC_RAW_CODE, sizeof(*raw), bpf_get_current_pid_tgid(), 0);
+	raw->code = frame->code;
+	raw->fingerprint = frame->fingerprint;
+	raw->pad = 0;
+	raw->pad2 = 0;
+	if (bpf_probe_read_user(raw->window, PYSTACK_PRINT_BYTES,
+				(const void *)(frame->code + start)))
+		return 0;
+	raw->name_bytes = object_read(raw->name, sizeof(raw->name),
+				      window_word(raw, layout->code_name - start));
+	raw->file_bytes = object_read(raw->file, sizeof(raw->file),
+				      window_word(raw, layout->code_file - start));
+	raw->lines_bytes = object_read(raw->lines, sizeof(raw->lines),
+				       window_word(raw, layout->code_lines - start));
+	/* Not counted where there is no room: user space asks the process then. */
+	bpf_ringbuf_output(&ring, raw, sizeof(*raw), BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Sends what user space has not named yet, the innermost first. */
+__noinline int codes_send(struct rec_raw_code *raw, const struct pystack_layout *layout,
+			  struct sample *s)
+{
+	__u32 sent = 0;
+
+	if (!raw || !layout || !s)
+		return 0;
+	for (__u32 i = 0; i < UNNAMED_FRAMES && i < s->head.python; i++) {
+		const struct rec_frame *frame = &s->frames[i];
+		__u64 mark = pystack_mark(s->head.h.tgid, frame->code, frame->fingerprint);
+		__u32 slot = pystack_slot(mark);
+		__u64 *known = bpf_map_lookup_elem(&named, &slot);
+
+		if (!known || *known == mark || !frame->fingerprint)
+			continue;
+		code_send(raw, layout, frame);
+		if (++sent == UNNAMED_SENT)
+			break;
+	}
+	return 0;
+}
+
+static __always_inline void sample_take(void *ctx, struct scratch *scratch,
+					struct pystack_cache *cache, struct sample *s, __u64 now_ns)
+{
+	__u32 tgid = current_tgid();
+	struct pystack_python *python = bpf_map_lookup_elem(&pythons, &tgid);
+
+	if (python && python->runtime) {
+		scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
+		scratch->walk.now_ns = now_ns;
+		pystack_take(&scratch->walk, python, cache, s);
+		codes_send(&scratch->raw, &python->layout, s);
+	}
+	if (sample_native)
+		sample_natives(ctx, scratch, s);
+}
+
+static __always_inline void sample_emit(struct sample *s, __u64 now_ns)
+{
+	__u32 frames = s->head.python + s->head.native + s->head.kernel;
+	__u32 size;
+
+	barrier_var(frames);
+	if (frames > STACK_FRAMES_MAX)
+		return;
+	size = sizeof(s->head) + frames * sizeof(s->frames[0]);
+	s->head.h.size = size;
+	s->head.h.time_ns = now_ns;
+	barrier_var(size);
+	if (size > sizeof(*s))
+		return;
+	if (bpf_ringbuf_output(&ring, s, size, wakeup_flags(size))) {
+		count_drop(DROP_RING_FULL);
+		return;
+	}
+	count_event(EVENT_RECORD);
+	count_event(EVENT_SAMPLE);
+}
+
+SEC("perf_event")
+int sample_clock(struct bpf_perf_event_data *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pystack_cache *cache;
+	struct scratch *scratch;
+	struct sample *s;
+	__u64 now_ns;
+
+	if (!process_find(current_tgid()))
+		return 0;
+	scratch = scratch_get(SCRATCH_CLOCK);
+	if (!scratch)
+		return 0;
+	now_ns = bpf_ktime_get_ns();
+	cache = bpf_task_storage_get(&sampled, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!cache) {
+		cache = &scratch->cache;
+		__builtin_memset(cache, 0, sizeof(*cache));
+	}
+	if (sample_waits)
+		sample_wait_prepare(task);
+	s = &scratch->sample;
+	sample_begin(s, thread_find());
+	s->head.what = SAMPLE_CPU;
+	s->head.state = STATE_CPU;
+	s->head.weight_ns = sample_period_ns;
+	sample_take(ctx, scratch, cache, s, now_ns);
+	sample_emit(s, now_ns);
+	return 0;
+}
+
+__hidden void sample_wait_prepare(struct task_struct *task)
+{
+	bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	bpf_task_storage_get(&waits, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+__hidden bool sample_wait_wanted(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (bpf_task_storage_get(&waits, task, 0, 0))
+		return true;
+	if (process_find(tgid))
+		count_drop(DROP_WAIT_UNSAMPLED);
+	return false;
+}
+
+__hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t, __u64 now_ns)
+{
+	struct wait_sample *w = bpf_task_storage_get(&waits, task, 0, 0);
+	struct scratch *scratch = scratch_get(SCRATCH_SWITCH);
+	__u32 peer = t->account.peer;
+
+	if (!w || !scratch)
+		return;
+	w->woken_ns = 0;
+	w->since_ns = now_ns;
+	sample_begin(&w->sample, t);
+	w->sample.head.what = SAMPLE_WAIT;
+	w->sample.head.state = t->account.state;
+	if (peer && peer <= PEERS_MAX) {
+		w->sample.head.peer = t->account.peers[(peer - 1) & (PEERS_MAX - 1)];
+		w->sample.head.peer.wait_ns = 0;
+	}
+	sample_take(ctx, scratch, &w->cache, &w->sample, now_ns);
+}
+
+__hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns)
+{
+	struct wait_sample *w;
+
+	w = bpf_task_storage_get(&waits, task, 0, 0);
+	if (w && w->since_ns && !w->woken_ns)
+		w->woken_ns = now_ns;
+}
+
+/* The wait itself, then the wait for a CPU, where there was one: the same stack. */
+__hidden void sample_wait_end(struct task_struct *task, __u64 now_ns)
+{
+	struct wait_sample *w;
+	__u64 woken_ns;
+
+	w = bpf_task_storage_get(&waits, task, 0, 0);
+	if (!w || !w->since_ns)
+		return;
+	woken_ns = w->woken_ns && w->sample.head.state != STATE_RUNNABLE ? w->woken_ns : now_ns;
+	for (int i = 0; i < 2; i++) {
+		__u64 end_ns = i ? now_ns : woken_ns;
+
+		if (end_ns <= w->since_ns)
+			continue;
+		w->sample.head.weight_ns = end_ns - w->since_ns;
+		sample_emit(&w->sample, end_ns);
+		w->since_ns = end_ns;
+		w->sample.head.state = STATE_RUNNABLE;
+		__builtin_memset(&w->sample.head.peer, 0, sizeof(w->sample.head.peer));
+	}
+	w->since_ns = 0;
+}

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What it costs to be sampled: ns a sample by depth, by the kernel's own count of the programs' run
+time; and what a worker loses of its time, next to py-spy and austin in the same run. Those come
+from PyPI into BUILD/rivals, where it can be reached; they are skipped by name where not."""
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+from measure import Cost
+from phases import HERE, TRACER_CPU, WORKER_CPU, BenchError, attached
+from report import Row, table_print
+from runtime import counting, program_times
+
+DEPTHS = (5, 10, 30, 100, 300)
+AIM_SAMPLE = 3000  # ns at 30 frames
+AIM_LOST = 0.3  # percent at 99 Hz
+HZ, FAST_HZ = 99, 999
+DEPTH = 30
+PIECE_S = 1.0
+THREADS = 160
+
+
+class Worker:
+    """A stacks_worker.py."""
+
+    def __init__(self, threads=0):
+        command = [sys.executable, os.path.join(HERE, "stacks_worker.py"), str(WORKER_CPU),
+                   str(threads)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.pid = self.process.pid
+
+    def compute(self, seconds, depth=DEPTH):
+        self.process.stdin.write(json.dumps({"seconds": seconds, "depth": depth}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def worker_made(threads=0):
+    worker = Worker(threads)
+    try:
+        worker.compute(0.1)
+        yield worker
+    finally:
+        worker.close()
+
+
+def stacklog(build, pid, hz, *options):
+    return [os.path.join(build, "tests/stacks/stacklog"), str(pid), str(hz), "600", *options]
+
+
+def clock_time(pid):
+    """(ns, runs) so far of the clock's program that a process holds."""
+    return program_times(pid)["sample_clock"]
+
+
+def sample_ns(build, worker, depth, seconds):
+    """ns of the clock's program for each sample. It runs for what is not traced, too: what that
+    takes is seen while the worker sleeps, and taken off."""
+    with attached(stacklog(build, worker.pid, FAST_HZ)) as program:
+        worker.compute(0.2, depth)  # the names are read now
+        time.sleep(0.2)
+        start = clock_time(program.pid)
+        time.sleep(0.5)
+        idle = clock_time(program.pid)
+        before = samples_count(program)
+        worker.compute(seconds, depth)
+        busy = clock_time(program.pid)
+    runs = busy[1] - idle[1]
+    samples = samples_count(program) - before
+    empty = (idle[0] - start[0]) / max(1, idle[1] - start[1])
+    if samples < 50:
+        raise BenchError(f"{samples} samples in {seconds} s")
+    return (busy[0] - idle[0] - (runs - samples) * empty) / samples
+
+
+def samples_count(program):
+    return sum(line.startswith('{"kind":"sample"') for line in program.stdout)
+
+
+def depth_table(build, cycles):
+    rows = []
+    with worker_made() as worker, counting():
+        for depth in DEPTHS:
+            values = [sample_ns(build, worker, depth, PIECE_S) for _ in range(cycles)]
+            rows.append(Row(f"{depth} frames", Cost(statistics.median(values), min(values)),
+                            AIM_SAMPLE if depth == DEPTH else None))
+    with worker_made(THREADS) as worker, counting():
+        values = [sample_ns(build, worker, DEPTH, PIECE_S) for _ in range(cycles)]
+        rows.append(Row(f"{DEPTH} frames, {THREADS} more threads",
+                        Cost(statistics.median(values), min(values)), AIM_SAMPLE))
+    table_print("a sample, by the kernel's count of the clock's run time: ns", rows)
+
+
+def rivals_install(build):
+    """{name: program}: what there is, or could be had."""
+    folder = os.path.join(build, "rivals")
+    if not os.path.exists(os.path.join(folder, "bin/py-spy")):
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", folder, "py-spy",
+                        "austin-dist"], check=False, stderr=subprocess.DEVNULL)
+    programs = {name: os.path.join(folder, "bin", name) for name in ("py-spy", "austin")}
+    for name, program in programs.items():
+        if not os.path.exists(program):
+            print(f"  SKIPPED {name}: pip install --target {folder} did not bring it")
+    return {name: program for name, program in programs.items() if os.path.exists(program)}
+
+
+def sampler_commands(build, pid):
+    rivals = rivals_install(build)
+    commands = {"wsgiscope": stacklog(build, pid, HZ),
+                "wsgiscope, waits too": stacklog(build, pid, HZ, "wall")}
+    if "py-spy" in rivals:
+        spy = [rivals["py-spy"], "record", "-p", str(pid), "-r", str(HZ), "-d", "600", "-f", "raw",
+               "-o", "/dev/null"]
+        commands["py-spy"] = spy
+        commands["py-spy --nonblocking"] = spy + ["--nonblocking"]
+    if "austin" in rivals:
+        commands["austin"] = [rivals["austin"], "-i", f"{1000000 // HZ}us", "-o", "/dev/null",
+                              "-p", str(pid)]
+    return commands
+
+
+@contextlib.contextmanager
+def sampled(command):
+    """Runs a sampler on the tracer's CPU while the body runs."""
+    process = subprocess.Popen(["taskset", "-c", str(TRACER_CPU), *command],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    time.sleep(1.0)
+    try:
+        if process.poll() is not None:
+            raise BenchError(f"{' '.join(command)}: status {process.returncode}")
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def piece_medians(worker):
+    """(wall, CPU) ns of a piece of the work: means, as what is lost comes in single pieces."""
+    pieces = worker.compute(PIECE_S)
+    pieces = sorted(pieces)[:-max(1, len(pieces) // 20)]  # where the CPU was taken away altogether
+    return [statistics.fmean(column) for column in zip(*pieces)]
+
+
+def lost_table(build, cycles, threads):
+    """Percent of the worker's time, by pairs of neighbours: without, with."""
+    with worker_made(threads) as worker:
+        lost = {}
+        for _ in range(cycles):
+            for name, command in sampler_commands(build, worker.pid).items():
+                without = piece_medians(worker)
+                with sampled(command):
+                    taken = piece_medians(worker)
+                lost.setdefault(name, []).append(
+                    [100 * (a / b - 1) for a, b in zip(taken, without)])
+        print(f"\nwhat a worker with {threads} more threads, {DEPTH} frames deep, loses at {HZ} Hz"
+              f": percent, median of {cycles} (least, most)")
+        print(f"  {'':28}{'of its CPU time':>28}{'of the time on the wall':>28}")
+        for name, values in lost.items():
+            wall, cpu = zip(*values)
+            cells = "".join(f"{statistics.median(column):12.2f} ({min(column):5.2f},"
+                            f"{max(column):6.2f})" for column in (cpu, wall))
+            print(f"  {name:28}{cells}", flush=True)
+
+
+def run(build, cycles):
+    depth_table(build, cycles)
+    lost_table(build, cycles, 0)
+    lost_table(build, cycles, THREADS)
+    print(f"  (aim: {AIM_LOST} % of the CPU time, never paused)")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Stacks as the kernel side takes them, before anything is made of them, on real servers: what an
+application says of itself (tests/stacks/truth_app.py) against samples and code objects."""
+import collections
+import os
+import sys
+
+import pytest
+
+import procs
+import servers
+from conftest import need_server
+
+STACKS = os.path.join(servers.ROOT, "tests/stacks")
+sys.path.insert(0, STACKS)
+
+import truth  # noqa: E402
+
+KINDS = ["gunicorn-sync", "gunicorn-gthread", "uwsgi", "mod_wsgi-embedded", "mod_wsgi-daemon"]
+HZ, SECONDS = 999, 4
+POINTS = 4  # at some 3,000 samples; tests/pythons/check_stacks.py asks for 2 at 20,000
+
+
+class TruthServer(servers.Server):
+    def __init__(self, kind):
+        super().__init__(kind)
+        command = self.kind.command
+        self.kind = self.kind._replace(command=lambda server: self.adapt(command(server)))
+        self.environ["PYTHONPATH"] += ":" + STACKS
+
+    def adapt(self, command):
+        """The same server with the other application."""
+        config = os.path.join(self.directory, "httpd.conf")
+        if os.path.exists(config):
+            with open(config, encoding="ascii") as stream:
+                text = stream.read()
+            with open(config, "w", encoding="ascii") as stream:
+                stream.write(text.replace(os.path.join(servers.APPS, "matrix.py"),
+                                          os.path.join(STACKS, "truth_app.py"))
+                             .replace(servers.APPS, STACKS)
+                             .replace("python-path=", "python-path=%s:" % STACKS)
+                             .replace("WSGIPythonPath ", "WSGIPythonPath %s:" % STACKS))
+        return [part.replace("matrix:", "truth_app:") for part in command]
+
+
+@pytest.fixture(scope="module")
+def stacklog(wsgiscope):
+    program = os.path.join(os.path.dirname(wsgiscope), "tests/stacks/stacklog")
+    if not os.path.exists(program):
+        pytest.skip("%s is not built (make stacklog)" % program)
+    return program
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def server(request):
+    need_server(request.param)
+    with TruthServer(request.param) as running:
+        yield running
+
+
+def test_truth(server, stacklog):
+    """Shares of time, names and lines."""
+    log, answers = truth.measure(stacklog, server.address, server.pid, HZ, SECONDS, clients=2)
+    faults = list(truth.faults(log, answers, POINTS))
+    assert not faults, "%d faults:\n%s" % (len(faults), "\n".join(faults[:10]))
+
+
+def test_waits(server, stacklog):
+    """How long requests waited, in which function, for what."""
+    log, answers = truth.measure(stacklog, server.address, server.pid, HZ, SECONDS / 2,
+                                 ["off-cpu"], ways="waits")
+    assert not [s for s in log.samples if s["what"] == truth.SAMPLE_CPU]
+    found = truth.waits_of(log)
+    walls = collections.Counter()
+    for answer in answers:
+        walls[answer["way"]] += answer["wall_ns"] / 1e6
+    by_state = collections.Counter()
+    for (function, state, _), ms in found.items():
+        by_state[function, state] += ms
+    for way, state in (("wait_sleep", "sleep"), ("wait_lock", "lock"),
+                       ("wait_socket", "socket_read")):
+        waited = by_state[way, state]
+        # The rest is running, and what it takes to come to the wait.
+        assert 0.7 * walls[way] < waited < 1.01 * walls[way], (way, walls, by_state)
+    ports = {answer.get("port") for answer in answers}
+    told = [(key, ms) for key, ms in found.items() if key[0] == "wait_socket" and
+            key[1] == "socket_read"]
+    assert sum(ms for key, ms in told if key[2] in ports) > 0.9 * sum(ms for _, ms in told)
+
+
+def test_wall_is_all(server, stacklog):
+    """What runs and what waits adds up to the requests' time."""
+    log, _ = truth.measure(stacklog, server.address, server.pid, HZ, SECONDS / 2, ["wall"],
+                           ways="waits")
+    taken = sum(sample["weight"] for sample in log.samples if sample["id"])
+    whole = sum(row["ns"] for row in log.requests)
+    assert abs(taken - whole) < 0.05 * whole, (taken / 1e6, whole / 1e6)
+
+
+def test_nothing_is_left(server, stacklog):
+    """No clock ticks on when nobody listens, and the worker goes on."""
+    log, _ = truth.measure(stacklog, server.address, server.pid, 99, 1, ["wall", "native"])
+    assert log.samples
+    assert truth.ask(server.address, "/none/x")
+    assert all(procs.alive(pid) for pid in server.workers())

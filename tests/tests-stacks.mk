@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Tests of the stacks: the frame walk as ordinary C over images of processes, its fuzzers, and the
+# live source. Included by tests.mk. clang builds what includes BPF code.
+
+.PHONY: native stacklog stacks-check fuzz-walk fuzz-walk-smoke
+
+STACKS_O := $(O)/tests/stacks
+NATIVE_O := $(O)/native
+
+$(STACKS_O)/stacklog: tests/stacks/stacklog.c $(filter-out %/main.o,$(USER_OBJ)) $(wildcard bpf/*.h)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(filter %.c %.o,$^) $(LIBS) -o $@
+
+stacklog: $(STACKS_O)/stacklog
+
+e2e: stacklog
+
+# With the folders and markers of `make pythons`: 20,000 samples of each take half a minute.
+stacks-check: stacklog $(PYTHON_VERSIONS:%=pythons-marker-%) ## stacks on other Pythons (root)
+	$(Q)tests/pythons/check_stacks.py $(STACKS_O)/stacklog $(PYTHONS) $(PYTHONS_O) \
+		$(PYTHON_VERSIONS)
+
+# --- native: no root, with the sanitizers -------------------------------------------------------
+
+NATIVE_SRC  := tests/native/image.c tests/native/walk.c user/linetable.c user/utf8.c \
+	user/python/code.c user/python/layout.c user/python/stack.c
+NATIVE_DEPS := $(NATIVE_SRC) $(wildcard bpf/*.h bpf/pystack.bpf.c user/*.h user/*/*.h \
+	tests/native/*.h)
+NATIVE_CFLAGS := -std=gnu11 $(WARN) -Wno-unused -g -O1 -fno-omit-frame-pointer \
+	-D__TARGET_ARCH_$(ARCH) -Itests/native
+NATIVE_SAN    := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+native: $(NATIVE_O)/test_walk ## the frame walk over images of processes (no root)
+	$(Q)$< tests/native/images >$<.log 2>&1 || { cat $<.log >&2; exit 1; }
+	$(Q)echo 'native: $(words $(wildcard tests/native/images/*.image)) images walked'
+
+unit: native
+
+$(NATIVE_O)/test_walk: tests/native/test_walk.c $(NATIVE_DEPS)
+	$(call say,CC-SAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(NATIVE_SAN) $< $(NATIVE_SRC) -lcmocka -o $@
+
+# Makes an image of a live process: see capture.py.
+$(NATIVE_O)/capture: tests/native/capture.c $(NATIVE_DEPS) \
+		user/python/locate.c user/python/detect.c user/worker.c user/proc.c user/elf.c \
+		 $(wildcard user/servers/*.c)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(filter %.c,$(filter-out bpf/%,$^)) -o $@
+
+# --- fuzz ---------------------------------------------------------------------------------------
+
+$(NATIVE_O)/fuzz_walk: tests/native/fuzz_walk.c $(NATIVE_DEPS)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(NATIVE_SAN) -fsanitize=fuzzer $< \
+		$(NATIVE_SRC) -o $@
+
+$(NATIVE_O)/fuzz_linetable: tests/fuzz/fuzz_linetable.c user/linetable.c $(wildcard user/*.h)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(NATIVE_SAN) -fsanitize=fuzzer $< \
+		user/linetable.c -o $@
+
+define fuzz-walk-run
+	$(Q)set -e; for fuzzer in fuzz_walk fuzz_linetable; do \
+		echo "fuzz: $$fuzzer for $(1) s"; \
+		$(NATIVE_O)/$$fuzzer -max_total_time=$(1) -max_len=1024 -timeout=10 \
+			-rss_limit_mb=1024 -artifact_prefix=$(NATIVE_O)/$$fuzzer- \
+			>$(NATIVE_O)/$$fuzzer.log 2>&1 || \
+			{ tail -n 40 $(NATIVE_O)/$$fuzzer.log >&2; exit 1; }; \
+		tail -n 1 $(NATIVE_O)/$$fuzzer.log; \
+	done
+endef
+
+fuzz-smoke: fuzz-walk-smoke
+fuzz-walk-smoke: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable
+	$(call fuzz-walk-run,10)
+
+fuzz: fuzz-walk
+fuzz-walk: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable
+	$(call fuzz-walk-run,$(or $(FUZZ_SECONDS),300))
