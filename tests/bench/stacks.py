@@ -158,7 +158,7 @@ def sampled(command):
 
 
 def measured(worker):
-    """(CPU ns of a piece of the work, percent of the time that it neither ran nor waited to run). Of
+    """(CPU ns of a piece of the work, percent of the time that it neither ran nor waited to). Of
     the pieces the lower half is taken: somebody else disturbed the others more."""
     result = worker.compute(PIECE_S)
     pieces = sorted(result["pieces"])
