@@ -300,8 +300,8 @@ struct rec_code {
 #define RAW_WINDOW_WORDS 16 /* the first PYSTACK_PRINT_WORDS are used */
 
 /*
- * A code object that user space has not named yet, as it lay in memory when it was sampled: it may
- * be gone before it can be asked for at leisure. Goes before the sample that names it.
+ * A code object, as it lay in memory when it was sampled first: it may be gone before it can be
+ * asked for at leisure. Goes before the sample that names it.
  */
 struct rec_raw_code {
 	struct rec_header h;

@@ -86,23 +86,4 @@ pystack_fingerprint(const __u64 words[PYSTACK_PRINT_WORDS])
 	return hash ? (__u32)hash : 1;
 }
 
-/*
- * Code objects that have been named: user space puts their mark where the kernel side looks for it.
- * One may push out another; then it is sent and named again.
- */
-#define PYSTACK_NAMED_SLOTS 65536
-
-static inline __attribute__((always_inline)) __u64 pystack_mark(__u32 tgid, __u64 code,
-								__u32 fingerprint)
-{
-	__u64 hash = (code ^ (__u64)fingerprint << 24) * 0x9e3779b97f4a7c15;
-
-	return (hash ^ hash >> 32 ^ tgid) * 0x9e3779b97f4a7c15;
-}
-
-static inline __attribute__((always_inline)) __u32 pystack_slot(__u64 mark)
-{
-	return mark >> 48;
-}
-
 #endif

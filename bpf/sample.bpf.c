@@ -10,13 +10,15 @@
 const volatile __u64 sample_period_ns = 0; /* of the clock; 0: there is none */
 const volatile bool sample_native = false; /* native and kernel frames too */
 
+#define CODE_SLOTS 65536
+
+/* Marks of the code objects that user space has been sent. Not a hash: that takes locks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, PYSTACK_NAMED_SLOTS);
+	__uint(max_entries, CODE_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
-} named SEC(".maps");
+} codes SEC(".maps");
 
 /* A thread that has been sampled. */
 struct {
@@ -48,6 +50,8 @@ struct scratch {
 	struct sample sample;
 	__u64 addresses[STACK_NATIVE_MAX]; /* or the kernel's, which are no more */
 	struct rec_raw_code raw;
+	__u32 sent; /* of this sample's code objects; here, as the verifier would count along */
+	__u32 pad;
 };
 
 enum scratch_use { SCRATCH_CLOCK, SCRATCH_SWITCH, SCRATCH_USES };
@@ -135,9 +139,18 @@ static __always_inline void sample_natives(void *ctx, struct scratch *scratch, s
 		s->head.kernel = sample_add(scratch, s, bytes / sizeof(__u64));
 }
 
-/* Of one sample: how far we look for what has no name yet, and how much of it is sent. */
-#define UNNAMED_FRAMES 64
-#define UNNAMED_SENT   16
+/* Of one sample: how far we look for what has not been sent, and how much of it is sent. */
+#define SEND_FRAMES STACK_PYTHON_MAX
+#define SEND_MAX    32
+
+/* Of a code object that has been sent, in its slot. One may push out another: then that is sent
+ * again. */
+static __always_inline __u64 code_mark(__u32 tgid, const struct rec_frame *frame)
+{
+	__u64 hash = (frame->code ^ (__u64)frame->fingerprint << 24) * 0x9e3779b97f4a7c15;
+
+	return (hash ^ hash >> 32 ^ tgid) * 0x9e3779b97f4a7c15;
+}
 
 /* As much of an object as can be had, up to max: how much. */
 static __always_inline __u16 object_read(__u8 *to, const __u32 max, __u64 from)
@@ -175,29 +188,29 @@ __noinline int code_send(struct rec_raw_code *raw, const struct pystack_layout *
 				      window_word(raw, layout->code_file - start));
 	raw->lines_bytes = object_read(raw->lines, sizeof(raw->lines),
 				       window_word(raw, layout->code_lines - start));
-	/* Not counted where there is no room: user space asks the process then. */
-	bpf_ringbuf_output(&ring, raw, sizeof(*raw), BPF_RB_NO_WAKEUP);
-	return 0;
+	return !bpf_ringbuf_output(&ring, raw, sizeof(*raw), wakeup_flags(sizeof(*raw)));
 }
 
-/* Sends what user space has not named yet, the innermost first. */
-__noinline int codes_send(struct rec_raw_code *raw, const struct pystack_layout *layout,
+/* Sends what has not been sent yet, the innermost first. What finds no room is not counted: it is
+ * tried again, and user space asks the process meanwhile. */
+__noinline int codes_send(struct scratch *scratch, const struct pystack_layout *layout,
 			  struct sample *s)
 {
-	__u32 sent = 0;
-
-	if (!raw || !layout || !s)
+	if (!scratch || !layout || !s)
 		return 0;
-	for (__u32 i = 0; i < UNNAMED_FRAMES && i < s->head.python; i++) {
+	scratch->sent = 0;
+	for (__u32 i = 0; i < SEND_FRAMES && i < s->head.python; i++) {
 		const struct rec_frame *frame = &s->frames[i];
-		__u64 mark = pystack_mark(s->head.h.tgid, frame->code, frame->fingerprint);
-		__u32 slot = pystack_slot(mark);
-		__u64 *known = bpf_map_lookup_elem(&named, &slot);
+		__u64 mark = code_mark(s->head.h.tgid, frame);
+		__u32 slot = mark >> 48;
+		__u64 *known = bpf_map_lookup_elem(&codes, &slot);
 
 		if (!known || *known == mark || !frame->fingerprint)
 			continue;
-		code_send(raw, layout, frame);
-		if (++sent == UNNAMED_SENT)
+		/* Plain: one mark or another, whoever comes last. */
+		if (code_send(&scratch->raw, layout, frame))
+			*known = mark;
+		if (++scratch->sent >= SEND_MAX)
 			break;
 	}
 	return 0;
@@ -213,7 +226,7 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 		scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
 		scratch->walk.now_ns = now_ns;
 		pystack_take(&scratch->walk, python, cache, s);
-		codes_send(&scratch->raw, &python->layout, s);
+		codes_send(scratch, &python->layout, s);
 	}
 	if (sample_native)
 		sample_natives(ctx, scratch, s);

@@ -31,9 +31,10 @@ NATIVE_CFLAGS := -std=gnu11 $(WARN) -Wno-unused -g -O1 -fno-omit-frame-pointer \
 	-D__TARGET_ARCH_$(ARCH) -Itests/native
 NATIVE_SAN    := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-native: $(NATIVE_O)/test_walk ## the frame walk over images of processes (no root)
+native: $(NATIVE_O)/test_walk $(NATIVE_O)/lines ## the frame walk over images of processes (no root)
 	$(Q)$< tests/native/images >$<.log 2>&1 || { cat $<.log >&2; exit 1; }
 	$(Q)echo 'native: $(words $(wildcard tests/native/images/*.image)) images walked'
+	$(Q)$(PYTHON) tests/native/check_lines.py $(NATIVE_O)/lines
 
 unit: native
 
@@ -41,6 +42,11 @@ $(NATIVE_O)/test_walk: tests/native/test_walk.c $(NATIVE_DEPS)
 	$(call say,CC-SAN,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(NATIVE_SAN) $< $(NATIVE_SRC) -lcmocka -o $@
+
+$(NATIVE_O)/lines: tests/native/lines.c user/linetable.c $(wildcard bpf/*.h user/*.h)
+	$(call say,CC-SAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(NATIVE_SAN) $< user/linetable.c -o $@
 
 # Makes an image of a live process: see capture.py.
 $(NATIVE_O)/capture: tests/native/capture.c $(NATIVE_DEPS) \

@@ -29,7 +29,6 @@ struct tried {
 
 struct stacks {
 	struct tracer *tracer;
-	uint64_t *named; /* the kernel side's: see pystack.h */
 	struct tried *processes;
 	size_t count, room;
 };
@@ -41,7 +40,6 @@ int stacks_new(struct tracer *tracer, struct stacks **out)
 	if (!stacks)
 		return -ENOMEM;
 	stacks->tracer = tracer;
-	stacks->named = tracer_named(tracer);
 	*out = stacks;
 	return 0;
 }
@@ -187,14 +185,6 @@ const struct python_layout *stacks_layout(const struct stacks *stacks, pid_t pid
 	const struct tried *process = tried_find(stacks, pid);
 
 	return process && process->usable ? &process->layout : NULL;
-}
-
-void stacks_named(struct stacks *stacks, pid_t pid, uint64_t code, uint32_t fingerprint)
-{
-	uint64_t mark = pystack_mark((uint32_t)pid, code, fingerprint);
-
-	if (stacks->named)
-		stacks->named[pystack_slot(mark)] = mark;
 }
 
 pid_t stacks_parent(const struct stacks *stacks, pid_t pid)

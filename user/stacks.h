@@ -7,7 +7,6 @@
 #define WSGISCOPE_STACKS_H
 
 #include <linux/types.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 struct python_layout;
@@ -28,9 +27,6 @@ int stacks_event(struct stacks *stacks, const struct rec_process *record);
 
 /* Borrowed until the next call of any of the above. NULL: not usable, or not known. */
 const struct python_layout *stacks_layout(const struct stacks *stacks, pid_t pid);
-
-/* A code object has its name: the kernel side need not send it any more. */
-void stacks_named(struct stacks *stacks, pid_t pid, uint64_t code, uint32_t fingerprint);
 
 /* The process that forked it while it was traced, 0: not known. */
 pid_t stacks_parent(const struct stacks *stacks, pid_t pid);

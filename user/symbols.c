@@ -34,7 +34,7 @@ struct name {
 };
 
 struct symbols {
-	struct stacks *stacks;
+	const struct stacks *stacks;
 	struct native *native; /* NULL: native frames are not asked for */
 	struct name *names;
 	size_t used;
@@ -47,7 +47,7 @@ struct symbols {
 	} sample;
 };
 
-int symbols_new(struct stacks *stacks, bool native, struct symbols **out)
+int symbols_new(const struct stacks *stacks, bool native, struct symbols **out)
 {
 	struct symbols *symbols = calloc(1, sizeof(*symbols));
 
@@ -282,7 +282,6 @@ static const struct name *frame_name(struct symbols *symbols, pid_t pid,
 		return found;
 	name.record = name_read(symbols, pid, frame);
 	name.is_shim = name.record && record_is_shim(name.record);
-	stacks_named(symbols->stacks, pid, frame->code, frame->fingerprint);
 	return name_put(symbols, &name, fn, context, err);
 }
 
@@ -308,14 +307,17 @@ int symbols_raw(struct symbols *symbols, const struct rec_raw_code *raw, size_t 
 
 	if (bytes < sizeof(*raw))
 		return -EBADMSG;
-	stacks_named(symbols->stacks, pid, raw->code, raw->fingerprint);
-	if (!layout || name_slot(symbols, pid, raw->code, raw->fingerprint)->pid ||
-	    python_code_decode(layout, raw, &symbols->code))
-		return 0; /* what was not understood is asked of the process */
-	if (symbols->code.lines_cut &&
-	    python_code_read(pid, layout, raw->code, raw->fingerprint, &symbols->code) &&
-	    python_code_decode(layout, raw, &symbols->code))
+	if (!layout || name_slot(symbols, pid, raw->code, raw->fingerprint)->pid)
 		return 0;
+	err = python_code_decode(layout, raw, &symbols->code);
+	/* A long table does not fit into a copy. */
+	if (!err && symbols->code.lines_cut &&
+	    python_code_read(pid, layout, raw->code, raw->fingerprint, &symbols->code))
+		err = python_code_decode(layout, raw, &symbols->code);
+	if (err) {
+		log_debug("a copied code object of process %d: %s", pid, strerror(-err));
+		return 0; /* the process is asked for it when a sample names it */
+	}
 	name.record = record_of_code(pid, &frame, &symbols->code);
 	name.is_shim = name.record && record_is_shim(name.record);
 	name_put(symbols, &name, fn, context, &err);

@@ -18,7 +18,7 @@ struct stacks;
 struct symbols;
 
 /* stacks: borrowed. native: native frames are named too. 0 or -ENOMEM. */
-int symbols_new(struct stacks *stacks, bool native, struct symbols **out);
+int symbols_new(const struct stacks *stacks, bool native, struct symbols **out);
 void symbols_free(struct symbols *symbols); /* NULL is fine */
 
 /* A copy of a code object, from the kernel side: as symbols_sample(), for this one. */

@@ -9,7 +9,6 @@
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +28,6 @@
 
 #define LINKS_MAX   64
 #define SWEEP_BATCH 256
-#define NAMED_BYTES (PYSTACK_NAMED_SLOTS * sizeof(uint64_t))
 
 struct tracer {
 	struct wsgiscope *skel;
@@ -38,7 +36,6 @@ struct tracer {
 	bool reads_attached;
 	uint32_t clock_hz;	 /* 0: no clock is wanted */
 	struct bpf_link **clock; /* by CPU, NULL: none there */
-	uint64_t *named;	 /* mapped; NULL: not yet */
 	int cpus;
 	/* The ring's own two pages (Documentation/bpf/ringbuf.rst): positions that only grow. */
 	const uint64_t *ring_consumed, *ring_produced;
@@ -342,17 +339,6 @@ int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_pyt
 	__u32 key = pid;
 
 	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.pythons), &key, python, BPF_ANY);
-}
-
-uint64_t *tracer_named(struct tracer *tracer)
-{
-	if (tracer->named)
-		return tracer->named;
-	tracer->named = mmap(NULL, NAMED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-			     bpf_map__fd(tracer->skel->maps.named), 0);
-	if (tracer->named == MAP_FAILED)
-		tracer->named = NULL;
-	return tracer->named;
 }
 
 /* Since 6.9. */

@@ -63,10 +63,6 @@ void tracer_process_forget(struct tracer *tracer, pid_t pid);
  * -errno. */
 int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_python *python);
 
-/* Marks of the code objects that have their names (bpf/pystack.h), PYSTACK_NAMED_SLOTS of them, as
- * the kernel side sees them; it only looks. Lives as long as the tracer. NULL: not mapped. */
-uint64_t *tracer_named(struct tracer *tracer);
-
 /* A thread that lives already, for whose waits there must be room: it could be asleep for long. 0,
  * -ESRCH, -EINVAL (this kernel gives descriptors of processes only), -errno. */
 int tracer_thread_prepare(struct tracer *tracer, pid_t tid);

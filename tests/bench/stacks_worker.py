@@ -10,19 +10,27 @@ import sys
 import threading
 import time
 
-PIECE = 100_000  # turns of the loop: some milliseconds
+PIECE = 500_000  # turns of the loop: some ten milliseconds
+
+
+def waited_ns():
+    """How long this thread has waited for a CPU."""
+    with open("/proc/thread-self/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[1])
 
 
 def compute(seconds):
-    """[(wall_ns, cpu_ns)] of each piece."""
+    """{"pieces": CPU ns of each piece, and of the whole: "wall", "cpu", "waited"}."""
     pieces = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        wall, cpu = time.monotonic_ns(), time.thread_time_ns()
+    waited, wall, cpu = waited_ns(), time.monotonic_ns(), time.thread_time_ns()
+    end = wall + seconds * 1e9
+    while time.monotonic_ns() < end:
+        piece = time.thread_time_ns()
         for _ in range(PIECE):
             pass
-        pieces.append((time.monotonic_ns() - wall, time.thread_time_ns() - cpu))
-    return pieces
+        pieces.append(time.thread_time_ns() - piece)
+    cpu, wall = time.thread_time_ns() - cpu, time.monotonic_ns() - wall
+    return {"pieces": pieces, "wall": wall, "cpu": cpu, "waited": waited_ns() - waited}
 
 
 def at_depth(depth, seconds):

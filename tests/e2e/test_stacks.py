@@ -22,10 +22,13 @@ POINTS = 4  # at some 3,000 samples; tests/pythons/check_stacks.py asks for 2 at
 
 
 class TruthServer(servers.Server):
-    def __init__(self, kind):
-        super().__init__(kind)
+    """prefix: a command that runs the server's command."""
+
+    def __init__(self, kind, options=(), prefix=()):
+        super().__init__(kind, options=options)
         command = self.kind.command
-        self.kind = self.kind._replace(command=lambda server: self.adapt(command(server)))
+        self.kind = self.kind._replace(
+            command=lambda server: [*prefix, *self.adapt(command(server))])
         self.environ["PYTHONPATH"] += ":" + STACKS
 
     def adapt(self, command):
@@ -103,3 +106,28 @@ def test_nothing_is_left(server, stacklog):
     assert log.samples
     assert truth.ask(server.address, "/none/x")
     assert all(procs.alive(pid) for pid in server.workers())
+
+
+def test_short_lived_workers(wsgiscope, stacklog):
+    """Workers that end after a few requests take hardly a name with them."""
+    need_server("gunicorn-sync")
+    with TruthServer("gunicorn-sync", ["--max-requests", "5"]) as server:
+        log, answers = truth.measure(stacklog, server.address, server.pid, HZ, SECONDS, clients=2)
+    samples = truth.in_requests(log)
+    assert len({sample["pid"] for sample in samples}) > 5
+    assert not log.counters["ring_full"]
+    unknown = sum(None in log.stack(sample) for sample in samples)
+    assert unknown <= 0.002 * len(samples), (unknown, len(samples), log.counters)
+    # What is lost is counted.
+    assert log.counters["code_lost"] or not unknown
+    assert not list(truth.line_faults(log, answers))
+
+
+def test_another_namespace(wsgiscope, stacklog):
+    """A server in PID and mount namespaces of its own."""
+    need_server("gunicorn-gthread")
+    prefix = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    with TruthServer("gunicorn-gthread", prefix=prefix) as server:
+        log, answers = truth.measure(stacklog, server.address, server.pid, HZ, SECONDS)
+    faults = list(truth.faults(log, answers, POINTS))
+    assert not faults, "%d faults:\n%s" % (len(faults), "\n".join(faults[:10]))

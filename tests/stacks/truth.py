@@ -170,7 +170,7 @@ def line_faults(log, answers):
         spun += 1
         if chain(stack[1:]) not in known:
             yield "a stack that never was: %s" % (chain(stack[:12]),)
-        if not stack[0][2] or not first < stack[0][2] <= first + 4:
+        if not stack[0][2] or not first <= stack[0][2] <= first + 4:
             yield "spin() at line %r" % (stack[0][2],)
     if not spun:
         yield "spin() was never seen"

@@ -68,6 +68,10 @@ static int bytes_read(const struct code_reader *reader, uint64_t address, void *
 	if (!reader->raw)
 		return memory_read(reader->pid, address, out, bytes);
 	piece = piece_find(reader, address);
+	/* What was not in memory then, as after a fork, nobody has written to since: it is asked
+	 * for now. */
+	if (!piece.size)
+		return memory_read(reader->pid, address, out, bytes);
 	if (piece.size < bytes)
 		return -EFAULT;
 	memcpy(out, piece.bytes, bytes);
@@ -147,7 +151,7 @@ static int text_read(const struct code_reader *reader, uint32_t member, char *ou
 {
 	char raw[4 * REC_CODE_FILE_MAX];
 	struct text_place place;
-	uint64_t object, count;
+	uint64_t object, count, copied;
 	bool cut = false;
 	int err = pointer_read(reader, reader->code + member, &object);
 
@@ -159,8 +163,9 @@ static int text_read(const struct code_reader *reader, uint32_t member, char *ou
 	if (err)
 		return err;
 	count = place.length < size ? place.length : size;
-	if (reader->raw && count > piece_find(reader, place.data).size / place.width)
-		count = piece_find(reader, place.data).size / place.width;
+	copied = reader->raw ? piece_find(reader, place.data).size / place.width : 0;
+	if (copied && count > copied)
+		count = copied;
 	err = bytes_read(reader, place.data, raw, count * place.width);
 	for (uint64_t i = 0; !err && i < count && !cut; i++) {
 		char one[UTF8_BYTES_MAX];
@@ -241,7 +246,7 @@ int python_code_read(pid_t pid, const struct python_layout *layout, uint64_t add
 int python_code_decode(const struct python_layout *layout, const struct rec_raw_code *raw,
 		       struct python_code *out)
 {
-	const struct code_reader reader = {0, layout, raw->code, raw};
+	const struct code_reader reader = {(pid_t)raw->h.tgid, layout, raw->code, raw};
 
 	if (raw->name_bytes > sizeof(raw->name) || raw->file_bytes > sizeof(raw->file) ||
 	    raw->lines_bytes > sizeof(raw->lines))
