@@ -72,10 +72,12 @@ $(BENCH_O)/%: tests/bench/%.c $(BENCH_O)/%.skel.h
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(BENCH_O) $< $(LIBS) -o $@
 
-$(BENCH_O)/aggregate: tests/bench/aggregate.c $(PURE_SRC) $(wildcard user/*.h user/sinks/*.h)
+$(BENCH_O)/aggregate: tests/bench/aggregate.c $(PURE_SRC) $(PURE_MADE) \
+		$(wildcard user/*.h user/sinks/*.h)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS) $< $(PURE_SRC) -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS) $< $(PURE_SRC) $(PURE_MADE) \
+		$(PURE_LIBS) -o $@
 
 # A tracer that differs from ours in one BPF object: with no states, to see what they cost.
 

@@ -22,6 +22,8 @@
 #include "links.h"
 #include "log.h"
 #include "pystack.h"
+#include "ring_fill.h"
+#include "sample_clock.h"
 #include "tracefs.h"
 #include "tracer.h"
 #include "wsgiscope.skel.h"
@@ -37,8 +39,7 @@ struct tracer {
 	uint32_t clock_hz;	 /* 0: no clock is wanted */
 	struct bpf_link **clock; /* by CPU, NULL: none there */
 	int cpus;
-	/* The ring's own two pages (Documentation/bpf/ringbuf.rst): positions that only grow. */
-	const uint64_t *ring_consumed, *ring_produced;
+	struct ring_fill fill;
 	uint64_t sweep_races;
 	uint64_t swept;
 	/* One batch of the sweep. */
@@ -112,24 +113,6 @@ static void knobs_set(struct wsgiscope *skel, const struct config *config)
 	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);
 }
 
-static const uint64_t *ring_page(const struct tracer *tracer, int number)
-{
-	long page_bytes = sysconf(_SC_PAGESIZE);
-	void *mapped = mmap(NULL, page_bytes, PROT_READ, MAP_SHARED,
-			    bpf_map__fd(tracer->skel->maps.ring), number * page_bytes);
-
-	if (mapped != MAP_FAILED)
-		return mapped;
-	log_error("mapping the ring: %s", strerror(errno));
-	return NULL;
-}
-
-static void ring_page_free(const uint64_t *page)
-{
-	if (page)
-		munmap((void *)page, sysconf(_SC_PAGESIZE));
-}
-
 int tracer_open(const struct config *config, struct tracer **out)
 {
 	struct tracer *tracer = calloc(1, sizeof(*tracer));
@@ -157,12 +140,9 @@ int tracer_open(const struct config *config, struct tracer **out)
 		err = load_failed(err);
 		goto out;
 	}
-	tracer->ring_consumed = ring_page(tracer, 0);
-	tracer->ring_produced = ring_page(tracer, 1);
-	if (!tracer->ring_consumed || !tracer->ring_produced) {
-		err = -ENOMEM;
+	err = ring_fill_open(bpf_map__fd(tracer->skel->maps.ring), &tracer->fill);
+	if (err)
 		goto out;
-	}
 	*out = tracer;
 	return 0;
 out:
@@ -175,8 +155,7 @@ void tracer_close(struct tracer *tracer)
 	if (!tracer)
 		return;
 	links_destroy(tracer->links, (size_t)tracer->link_count);
-	ring_page_free(tracer->ring_consumed);
-	ring_page_free(tracer->ring_produced);
+	ring_fill_close(&tracer->fill);
 	tracer_detach_clock(tracer);
 	wsgiscope__destroy(tracer->skel);
 	free(tracer->clock);
@@ -376,52 +355,15 @@ int tracer_thread_prepare(struct tracer *tracer, pid_t tid)
 	return err;
 }
 
-/* 0, -ENODEV (a CPU that is not online), -errno. */
-static int clock_attach(struct tracer *tracer, int cpu)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_freq = tracer->clock_hz,
-		.freq = 1,
-		.exclude_idle = 1,
-	};
-	int fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	tracer->clock[cpu] = bpf_program__attach_perf_event(tracer->skel->progs.sample_clock, fd);
-	if (tracer->clock[cpu])
-		return 0;
-	close(fd);
-	return -errno;
-}
-
 int tracer_attach_clock(struct tracer *tracer)
 {
-	int ticking = 0;
-	int err = 0;
-
-	for (int cpu = 0; tracer->clock_hz && cpu < tracer->cpus; cpu++) {
-		err = clock_attach(tracer, cpu);
-		if (err && err != -ENODEV)
-			break;
-		ticking += !err;
-	}
-	if (!tracer->clock_hz || (ticking && (!err || err == -ENODEV)))
-		return 0;
-	log_error("a sampling clock of %u Hz: %s; kernel.perf_event_max_sample_rate bounds it",
-		  tracer->clock_hz, strerror(-err));
-	return err;
+	return sample_clock_attach(tracer->skel->progs.sample_clock, tracer->clock_hz, tracer->cpus,
+				   tracer->clock);
 }
 
 void tracer_detach_clock(struct tracer *tracer)
 {
-	for (int cpu = 0; tracer->clock && cpu < tracer->cpus; cpu++) {
-		bpf_link__destroy(tracer->clock[cpu]);
-		tracer->clock[cpu] = NULL;
-	}
+	sample_clock_detach(tracer->clock, tracer->cpus);
 }
 
 bool tracer_foreign_seen(struct tracer *tracer)
@@ -447,9 +389,7 @@ uint64_t tracer_ring_bytes(const struct tracer *tracer)
 
 uint64_t tracer_ring_used(const struct tracer *tracer)
 {
-	uint64_t read_to = __atomic_load_n(tracer->ring_consumed, __ATOMIC_ACQUIRE);
-
-	return __atomic_load_n(tracer->ring_produced, __ATOMIC_ACQUIRE) - read_to;
+	return ring_fill_bytes(&tracer->fill);
 }
 
 /*
