@@ -413,6 +413,8 @@ int request_end(struct pt_regs *ctx)
 	mine = r->h.tid == (__u32)pid_tgid;
 	r->h.tid = pid_tgid;
 	request_finish(r, &mark, bpf_ktime_get_ns());
+	if (sample_waits)
+		sample_wait_missed(bpf_get_current_task_btf());
 	if (mine)
 		account_end(t, r);
 	else

@@ -33,6 +33,7 @@ struct {
 struct wait_sample {
 	__u64 since_ns; /* 0: it does not wait */
 	__u64 woken_ns; /* 0: not yet */
+	__u64 apart_ns; /* from the run queue's clock to CLOCK_MONOTONIC, 0: not known */
 	struct pystack_cache cache;
 	struct sample sample;
 };
@@ -303,16 +304,32 @@ __hidden bool sample_wait_wanted(struct task_struct *task)
 	return false;
 }
 
+/*
+ * There are kernels that do not tell of every switch (see sched.bpf.c). A thread that runs has come
+ * onto its CPU when the kernel says so, by its run queue's clock.
+ */
+__hidden void sample_wait_missed(struct task_struct *task)
+{
+	struct wait_sample *w = bpf_task_storage_get(&waits, task, 0, 0);
+
+	if (w && w->since_ns && w->apart_ns && bpf_core_field_exists(task->sched_info.last_arrival))
+		sample_wait_end(task, task->sched_info.last_arrival + w->apart_ns);
+}
+
 __hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t, __u64 now_ns)
 {
 	struct wait_sample *w = bpf_task_storage_get(&waits, task, 0, 0);
 	struct scratch *scratch = scratch_get(SCRATCH_SWITCH);
 	__u32 peer = t->account.peer;
+	struct rq *rq;
 
 	if (!w || !scratch)
 		return;
+	sample_wait_missed(task);
+	rq = rq_of(task);
 	w->woken_ns = 0;
 	w->since_ns = now_ns;
+	w->apart_ns = rq ? now_ns - rq->clock : 0;
 	sample_begin(&w->sample, t);
 	w->sample.head.what = SAMPLE_WAIT;
 	w->sample.head.state = t->account.state;

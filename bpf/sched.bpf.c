@@ -55,12 +55,6 @@ static __always_inline bool task_is_running(struct task_struct *task)
 	return BPF_CORE_READ((struct task_struct___old *)task, state) == TASK_RUNNING;
 }
 
-/* The run queue that a running task is on, NULL: its place is not known (no group scheduling). */
-static __always_inline struct rq *rq_of(struct task_struct *running)
-{
-	return bpf_core_field_exists(running->se.cfs_rq) ? running->se.cfs_rq->rq : NULL;
-}
-
 /*
  * What a CPU has lost so far: time in which it was given to a task and the task did not run, since
  * a hypervisor had taken it, or an interrupt where the kernel counts that. It is how far the run

@@ -192,6 +192,12 @@ static __always_inline void processes_changed(void)
 	__sync_fetch_and_add(&processes_version, 1);
 }
 
+/* The run queue that a running task is on, NULL: its place is not known (no group scheduling). */
+static __always_inline struct rq *rq_of(struct task_struct *running)
+{
+	return bpf_core_field_exists(running->se.cfs_rq) ? running->se.cfs_rq->rq : NULL;
+}
+
 static __always_inline void count_event(enum event_count which)
 {
 	__u32 zero = 0;
@@ -274,6 +280,8 @@ __hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thre
 				__u64 now_ns);
 __hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns);
 __hidden void sample_wait_end(struct task_struct *task, __u64 now_ns);
+/* The task runs: a wait of it that has no end yet has ended unseen. */
+__hidden void sample_wait_missed(struct task_struct *task);
 
 /* wait.bpf.c: what a task that has just blocked waits for. Sets account.client and .peer. */
 __hidden __u32 wait_state(struct thread *t);

@@ -248,7 +248,7 @@ def test_truncated_recording(server, tmp_path):
     assert 1 in seen
 
 
-@pytest.mark.parametrize("version, order", [(3, "little"), (2**32 - 1, "little"), (2, "big")])
+@pytest.mark.parametrize("version, order", [(4, "little"), (2**32 - 1, "little"), (2, "big")])
 def test_future_recording(wsgiscope, tmp_path, version, order):
     """Of a later version, or of a machine of the other byte order."""
     path = tmp_path / "future"
