@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 
 	if (argc < 4)
 		return 2;
-	config.pid = atoi(argv[1]);
+	config.pids = (struct config_pids){.count = 1, .list = {atoi(argv[1])}};
 	config.sample_hz = (uint32_t)atoi(argv[2]);
 	for (int i = 4; i < argc; i++) {
 		config.off_cpu |= !strcmp(argv[i], "off-cpu");
