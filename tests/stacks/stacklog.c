@@ -137,7 +137,8 @@ static int run(struct source *source, double seconds)
 
 int main(int argc, char **argv)
 {
-	struct config config = {.samples = true, .ring_bytes = 1 << 22, .max_in_flight = 8192};
+	struct config config = {
+		.samples = true, .ring_bytes = 1 << 22, .max_in_flight = 8192, .samples_all = true};
 	struct source *source;
 	int err;
 
