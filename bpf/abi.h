@@ -342,9 +342,10 @@ enum event_count {
 	EVENT_START,
 	EVENT_BLOCK,
 	EVENT_END,
-	EVENT_WRITE,  /* write calls attributed to a request */
-	EVENT_RECORD, /* records put into the ring or taken by user space */
-	EVENT_SAMPLE, /* samples put into the ring */
+	EVENT_WRITE,	    /* write calls attributed to a request */
+	EVENT_RECORD,	    /* records put into the ring or taken by user space */
+	EVENT_SAMPLE,	    /* samples put into the ring */
+	EVENT_WAIT_UNASKED, /* waits of threads that served no request: nobody wanted samples */
 	EVENT_COUNT,
 };
 

@@ -17,6 +17,7 @@ struct counters_map counters SEC(".maps");
 __u32 processes_version = 1;
 const volatile bool track_all = false;
 const volatile bool sample_waits = false;
+const volatile bool sample_outside = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile bool has_cast = false;
 

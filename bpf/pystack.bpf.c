@@ -212,6 +212,27 @@ static __always_inline void walk_end(struct pystack_walk *walk, enum rec_stack_e
 	walk->error = error;
 }
 
+/*
+ * The fingerprint of a frame's code object. An object that an inner frame of this walk has, too, is
+ * the same one: its thread stands still, so both frames live, and each keeps its code object alive.
+ * What an earlier walk has read says nothing: the object may have made room for another since.
+ */
+static __always_inline __u32 code_fingerprint(struct pystack_walk *walk,
+					      const struct pystack_layout *layout,
+					      const struct sample *sample, __u64 code)
+{
+	__u16 *seen = &walk->seen[(code >> 4 ^ code >> 10) & (PYSTACK_SEEN - 1)];
+	const struct rec_frame *same = &sample->frames[*seen & (STACK_PYTHON_MAX - 1)];
+	__u64 print[PYSTACK_PRINT_WORDS];
+
+	if (*seen < walk->count && same->code == code && same->fingerprint)
+		return same->fingerprint;
+	*seen = walk->count;
+	if (bpf_probe_read_user(print, sizeof(print), (const void *)(code + layout->code_print)))
+		return 0;
+	return pystack_fingerprint(print);
+}
+
 static __always_inline void frame_put(struct pystack_walk *walk,
 				      const struct pystack_layout *layout, struct sample *sample,
 				      const __u8 *frame)
@@ -233,10 +254,7 @@ static __always_inline void frame_put(struct pystack_walk *walk,
 	to = &sample->frames[count & (STACK_PYTHON_MAX - 1)];
 	to->code = code;
 	to->offset = offset_of(frame, layout, code);
-	to->fingerprint = 0;
-	if (!bpf_probe_read_user(walk->print, sizeof(walk->print),
-				 (const void *)(code + layout->code_print)))
-		to->fingerprint = pystack_fingerprint(walk->print);
+	to->fingerprint = code_fingerprint(walk, layout, sample, code);
 	walk->count = count + 1;
 }
 

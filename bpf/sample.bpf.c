@@ -293,15 +293,19 @@ __hidden void sample_wait_prepare(struct task_struct *task)
 	bpf_task_storage_get(&waits, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-__hidden bool sample_wait_wanted(struct task_struct *task)
+__hidden bool sample_wait_wanted(struct task_struct *task, bool serving)
 {
+	bool has_room = bpf_task_storage_get(&waits, task, 0, 0);
 	__u32 tgid = task->tgid;
 
-	if (bpf_task_storage_get(&waits, task, 0, 0))
-		return true;
-	if (process_find(tgid))
+	if (!serving && !sample_outside) {
+		if (has_room)
+			count_event(EVENT_WAIT_UNASKED);
+		return false;
+	}
+	if (!has_room && process_find(tgid))
 		count_drop(DROP_WAIT_UNSAMPLED);
-	return false;
+	return has_room;
 }
 
 /*

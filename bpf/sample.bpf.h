@@ -27,6 +27,7 @@ struct pystack_cache {
 };
 
 #define PYSTACK_PAGE 4096
+#define PYSTACK_SEEN 64 /* a power of two */
 
 /* A walk under way. Too large for the stack; one a CPU and context. */
 struct pystack_walk {
@@ -43,7 +44,8 @@ struct pystack_walk {
 	__u32 error; /* enum rec_stack_error */
 	__u32 deeper;
 	__u32 pad;
-	__u64 print[PYSTACK_PRINT_WORDS];
+	/* By a code object's address: the frame that had it last. Anything until one had. */
+	__u16 seen[PYSTACK_SEEN];
 	__u8 thread_bytes[256]; /* a power of two above PYSTACK_THREAD_BYTES */
 	/* The page that a frame lies in, up to its end: most often its callers are there, too. */
 	__u64 window_start, window_end; /* addresses; equal: nothing is there */

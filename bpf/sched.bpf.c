@@ -215,8 +215,8 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(thread_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	struct thread *off = thread_of(prev), *on = thread_of(next);
-	bool sampled = sample_waits && off && sample_wait_wanted(prev);
 	bool serving = off && off->account.serving;
+	bool sampled = sample_waits && off && sample_wait_wanted(prev, serving);
 	__u64 now;
 
 	if (!serving && !sampled && !(on && (sample_waits || on->account.serving)))

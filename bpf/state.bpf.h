@@ -153,10 +153,11 @@ extern struct counters_map counters SEC(".maps");
 extern __u32 processes_version;
 
 /* Knobs: set before loading, constant after. */
-extern const volatile bool track_all;	  /* a process that runs a mark is traced from then on */
-extern const volatile bool sample_waits;  /* threads' waits are sampled */
-extern const volatile __u64 wakeup_bytes; /* user space is woken when so much waits in the ring */
-extern const volatile bool has_cast;	  /* the kernel has bpf_rdonly_cast() (6.2) */
+extern const volatile bool track_all;	   /* a process that runs a mark is traced from then on */
+extern const volatile bool sample_waits;   /* threads' waits are sampled */
+extern const volatile bool sample_outside; /* also of those that serve no request */
+extern const volatile __u64 wakeup_bytes;  /* user space is woken when so much waits in the ring */
+extern const volatile bool has_cast;	   /* the kernel has bpf_rdonly_cast() (6.2) */
 
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
@@ -271,11 +272,12 @@ __hidden void account_end(struct thread *t, struct rec_request *r);
 
 /*
  * sample.bpf.c, to be asked only with sample_waits. prepare: makes room for the samples of a
- * thread's waits, where memory may be asked for. wanted: whether a thread that leaves its CPU has
- * that room; counted where a traced one has not. begin: its state and peer are in t->account.
+ * thread's waits, where memory may be asked for. wanted: whether one that leaves its CPU is to be
+ * sampled; counted where it serves no request and nobody asked for such, and where a traced one has
+ * no room. begin: its state and peer are in t->account.
  */
 __hidden void sample_wait_prepare(struct task_struct *task);
-__hidden bool sample_wait_wanted(struct task_struct *task);
+__hidden bool sample_wait_wanted(struct task_struct *task, bool serving);
 __hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t,
 				__u64 now_ns);
 __hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns);

@@ -35,6 +35,7 @@ static const struct config record_defaults = {
 	.max_in_flight = MAX_IN_FLIGHT_DEFAULT,
 	.collections = true,
 	.sample_hz = SAMPLE_HZ_DEFAULT,
+	.samples_all = true, /* a replay may ask for them */
 };
 
 struct recorder {

@@ -45,6 +45,7 @@ struct config {
 	uint32_t sample_hz;	/* -F: ticks of the sampling clock a second and CPU */
 	bool off_cpu;		/* --off-cpu: where threads wait, instead of where they run */
 	bool wall;		/* --wall: both */
+	bool samples_all;	/* those of threads that serve no request, too, waits and all */
 	bool native;		/* --native: the kernel's and native frames too */
 	/* Of profiles. NULL, 0: not asked for. */
 	const char *route;   /* --route GLOB: of the route, or the path group where there is none */

@@ -17,8 +17,13 @@
 #include "utf8.h"
 
 static const char *const event_names[EVENT_COUNT] = {
-	[EVENT_START] = "starts", [EVENT_BLOCK] = "blocks",   [EVENT_END] = "ends",
-	[EVENT_WRITE] = "writes", [EVENT_RECORD] = "records", [EVENT_SAMPLE] = "samples",
+	[EVENT_START] = "starts",
+	[EVENT_BLOCK] = "blocks",
+	[EVENT_END] = "ends",
+	[EVENT_WRITE] = "writes",
+	[EVENT_RECORD] = "records",
+	[EVENT_SAMPLE] = "samples",
+	[EVENT_WAIT_UNASKED] = "waits_unasked",
 };
 
 static const char *const loss_names[DROP_REASONS] = {
@@ -41,7 +46,7 @@ static const char *const loss_names[DROP_REASONS] = {
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
-_Static_assert(EVENT_SAMPLE + 1 == EVENT_COUNT, "a new event needs its name above");
+_Static_assert(EVENT_WAIT_UNASKED + 1 == EVENT_COUNT, "a new event needs its name above");
 _Static_assert(DROP_CODE_LOST + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
@@ -322,6 +327,7 @@ static int counters_decode(const void *raw, size_t bytes, struct event_counters 
 		out->events[i] = (struct request_count){event_names[i], record.events[i]};
 	for (int i = 0; i < DROP_REASONS; i++)
 		out->losses[i] = (struct request_count){loss_names[i], record.drops[i]};
+	out->waits_unasked = record.events[EVENT_WAIT_UNASKED];
 	return 0;
 }
 

@@ -107,6 +107,7 @@ struct event_worker {
 struct event_counters {
 	struct request_count events[EVENT_COUNTS_MAX];
 	struct request_count losses[EVENT_COUNTS_MAX];
+	uint64_t waits_unasked; /* one of the events: the footers of profiles tell it */
 };
 
 /* A stack's frame: where it is, not what it is called. */

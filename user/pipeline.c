@@ -154,7 +154,7 @@ static int pipeline_record(void *context, const void *record, size_t bytes)
 	case EVENT_IS_COUNTERS:
 		pipeline->counters = pipeline->event.counters;
 		pipeline->totals.counted = true;
-		return 0;
+		return profiler_take(pipeline);
 	case EVENT_IS_PROCESS:
 	case EVENT_IS_WORKER:
 		assembler_learn(pipeline->assembler, &pipeline->event);

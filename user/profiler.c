@@ -350,6 +350,9 @@ int profiler_event(struct profiler *profiler, const struct event *event)
 		return sample_take(profiler, event);
 	case EVENT_IS_PROCESS:
 		return process_take(profiler, event);
+	case EVENT_IS_COUNTERS:
+		profiler->counts.waits_unasked = event->counters.waits_unasked;
+		return 0;
 	default:
 		return 0;
 	}

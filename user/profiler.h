@@ -27,7 +27,7 @@ int profiler_new(const struct config *config, int64_t realtime_offset_ns, struct
 		 unsigned int side, struct profile_files *files, struct profiler **out);
 void profiler_free(struct profiler *profiler); /* NULL is fine */
 
-/* Takes in an event of kind CODE, SAMPLE or PROCESS; others are not its. 0 or -ENOMEM. */
+/* Takes in an event of kind CODE, SAMPLE, PROCESS or COUNTERS; others are not its. 0 or -ENOMEM. */
 int profiler_event(struct profiler *profiler, const struct event *event);
 
 /* A request has ended; passes: the filters of requests let it through. 0 or -errno. */

@@ -29,6 +29,11 @@ static void unwanted_print(FILE *out, const struct profiler_counts *counts)
 		if (rows[i].count)
 			fprintf(out, "not shown: %" PRIu64 " %s\n", rows[i].count, rows[i].what);
 	}
+	if (counts->waits_unasked)
+		fprintf(out,
+			"not sampled: %" PRIu64 " waits outside of requests (--outside shows "
+			"them)\n",
+			counts->waits_unasked);
 }
 
 static void reasons_print(FILE *out, const struct stack_reason *reasons, const char *what)

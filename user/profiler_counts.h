@@ -19,6 +19,7 @@ struct profiler_counts {
 	/* Not shown, as was asked. */
 	uint64_t filtered, outside_unwanted, inside_unwanted, waits_unwanted, cpu_unwanted;
 	uint64_t open_unwanted;
+	uint64_t waits_unasked; /* not sampled to begin with */
 	/* Lost. */
 	uint64_t given_up, bad_weight, codes_lost, cut, files_unwritten;
 	uint64_t first_ns;  /* CLOCK_MONOTONIC of the first sample, 0: none */

@@ -97,6 +97,7 @@ static void sampling_set(struct wsgiscope *skel, const struct config *config)
 
 	skel->rodata->sample_period_ns = hz ? 1000000000 / hz : 0;
 	skel->rodata->sample_waits = config->samples && (config->wall || config->off_cpu);
+	skel->rodata->sample_outside = config->outside || config->samples_all;
 	skel->rodata->sample_native = config->native;
 	bpf_program__set_autoload(skel->progs.sample_clock, hz);
 	if (!config->samples)

@@ -35,8 +35,9 @@ class Worker:
                                         text=True)
         self.pid = self.process.pid
 
-    def compute(self, seconds, depth=DEPTH):
-        self.process.stdin.write(json.dumps({"seconds": seconds, "depth": depth}) + "\n")
+    def compute(self, seconds, depth=DEPTH, calls="others"):
+        command = {"seconds": seconds, "depth": depth, "calls": calls}
+        self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -65,17 +66,17 @@ def clock_time(pid):
     return program_times(pid)["sample_clock"]
 
 
-def sample_ns(build, worker, depth, seconds):
+def sample_ns(build, worker, depth, seconds, calls="others"):
     """ns of the clock's program for each sample. It runs for what is not traced, too: what that
     takes is seen while the worker sleeps, and taken off."""
     with attached(stacklog(build, worker.pid, FAST_HZ)) as program:
-        worker.compute(0.2, depth)  # the names are read now
+        worker.compute(0.2, depth, calls)  # the names are read now
         time.sleep(0.2)
         start = clock_time(program.pid)
         time.sleep(0.5)
         idle = clock_time(program.pid)
         before = samples_count(program)
-        worker.compute(seconds, depth)
+        worker.compute(seconds, depth, calls)
         busy = clock_time(program.pid)
     runs = busy[1] - idle[1]
     samples = samples_count(program) - before
@@ -96,6 +97,9 @@ def depth_table(build, cycles):
             values = [sample_ns(build, worker, depth, PIECE_S) for _ in range(cycles)]
             rows.append(Row(f"{depth} frames", Cost(statistics.median(values), min(values)),
                             AIM_SAMPLE if depth == DEPTH else None))
+        values = [sample_ns(build, worker, DEPTH, PIECE_S, "itself") for _ in range(cycles)]
+        rows.append(Row(f"{DEPTH} frames, of one function",
+                        Cost(statistics.median(values), min(values)), None))
     with worker_made(THREADS) as worker, counting():
         values = [sample_ns(build, worker, DEPTH, PIECE_S) for _ in range(cycles)]
         rows.append(Row(f"{DEPTH} frames, {THREADS} more threads",

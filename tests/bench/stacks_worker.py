@@ -10,6 +10,11 @@ import sys
 import threading
 import time
 
+SOURCE = '''def at_%d(depth, seconds):
+    return at_%d(depth - 1, seconds) if depth > 1 else compute(seconds)
+'''
+DEPTH_MAX = 300
+
 PIECE = 500_000  # turns of the loop: some ten milliseconds
 
 
@@ -33,18 +38,29 @@ def compute(seconds):
     return {"pieces": pieces, "wall": wall, "cpu": cpu, "waited": waited_ns() - waited}
 
 
-def at_depth(depth, seconds):
-    return at_depth(depth - 1, seconds) if depth > 1 else compute(seconds)
+def itself(depth, seconds):
+    return itself(depth - 1, seconds) if depth > 1 else compute(seconds)
+
+
+def others():
+    """The first of functions that each call the next: as in most of what is sampled, each frame has
+    a code object of its own."""
+    names = {"compute": compute}
+    for number in range(DEPTH_MAX):
+        exec(SOURCE % (number, number + 1), names)  # pylint: disable=exec-used
+    return names["at_0"]
 
 
 def main():
     os.sched_setaffinity(0, {int(sys.argv[1])})
     for _ in range(int(sys.argv[2])):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
+    chains = {"itself": itself, "others": others()}
     for line in sys.stdin:
         # main() and its module are two of the frames.
         command = json.loads(line)
-        print(json.dumps(at_depth(command["depth"] - 3, command["seconds"])), flush=True)
+        result = chains[command["calls"]](command["depth"] - 3, command["seconds"])
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

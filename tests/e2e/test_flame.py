@@ -139,6 +139,17 @@ def test_outside(server):
     assert not {"way_spin", "spin"} & set(inclusive(folded(text))), text
 
 
+def test_waits_outside_are_left_alone(server):
+    """An idle server's waits are not sampled, and counted, unless somebody wants them."""
+    untaken = r"not sampled: (\d+) waits outside of requests"
+    _, said, sent = flame(server, [("sleep", 5, 10)], "--off-cpu", "--format", "folded")
+    assert int(re.search(untaken, said).group(1)) >= len(sent) // 2, said
+    assert not re.search(r"not shown: \d+ outside of requests", said), said
+    text, said, _ = flame(server, [("sleep", 5, 10)], "--off-cpu", "--outside", "--format",
+                          "folded")
+    assert folded(text) and not re.search(untaken, said), (text, said)
+
+
 def test_each_request_its_own(server, tmp_path):
     """trace --stacks: a line for each request, a file for each slow one."""
     directory = tmp_path / "slow"

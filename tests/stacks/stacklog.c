@@ -137,13 +137,14 @@ static int run(struct source *source, double seconds)
 
 int main(int argc, char **argv)
 {
-	struct config config = {.samples = true, .ring_bytes = 1 << 22, .max_in_flight = 8192};
+	struct config config = {
+		.samples = true, .ring_bytes = 1 << 22, .max_in_flight = 8192, .samples_all = true};
 	struct source *source;
 	int err;
 
 	if (argc < 4)
 		return 2;
-	config.pid = atoi(argv[1]);
+	config.pids = (struct config_pids){.count = 1, .list = {atoi(argv[1])}};
 	config.sample_hz = (uint32_t)atoi(argv[2]);
 	for (int i = 4; i < argc; i++) {
 		config.off_cpu |= !strcmp(argv[i], "off-cpu");

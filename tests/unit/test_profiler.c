@@ -224,6 +224,19 @@ static void test_outside(void **state)
 	check_notes("not shown: 1 within requests");
 }
 
+/* What the kernel side did not even take is told apart from what came and is not shown. */
+static void test_not_sampled(void **state)
+{
+	struct rec_counters record = {.h = make_header(REC_COUNTERS, sizeof(record))};
+
+	record.events[EVENT_WAIT_UNASKED] = 11;
+	feed(&record, sizeof(record), 7, 1);
+	record.events[EVENT_WAIT_UNASKED] = 12; /* so far, not more */
+	feed(&record, sizeof(record), 7, 2);
+	check_notes("samples: 0, shown: 0");
+	check_notes("not sampled: 12 waits outside of requests (--outside shows them)");
+}
+
 static void test_running_and_waiting(void **state)
 {
 	static const struct {
@@ -289,6 +302,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_exec_changes_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exit_keeps_names_for_a_while, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_sampled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_running_and_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_describe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_queue_is_bounded, setup, teardown),
