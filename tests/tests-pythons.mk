@@ -19,9 +19,11 @@ pythons: ## the states on the Pythons of other Debian releases (root; minutes)
 	$(Q)PYTHONS=$(PYTHONS) tests/pythons/pythons.sh make $(PYTHONS_OTHERS)
 	$(Q)+$(MAKE) --no-print-directory pythons-check stacks-check
 
-# With the folders that are there.
+# With the folders that are there. In a mount namespace of its own: what it mounts goes with it, and
+# what others unmount meanwhile stays.
 pythons-check: $(O)/wsgiscope $(PYTHON_VERSIONS:%=pythons-marker-%)
-	$(Q)tests/pythons/check_states.py $(O)/wsgiscope $(PYTHONS) $(PYTHONS_O) $(PYTHON_VERSIONS)
+	$(Q)unshare --mount tests/pythons/check_states.py $(O)/wsgiscope $(PYTHONS) $(PYTHONS_O) \
+		$(PYTHON_VERSIONS)
 
 pythons-marker-host:
 	$(Q)+$(MAKE) --no-print-directory python O=$(PYTHONS_O)/host

@@ -7,10 +7,9 @@ For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gu
 the uWSGI of that Python with the marker MARKERS/VERSION/python, stripped as Debian's are and then
 not (the host's only as they are); traces them with this host's WSGISCOPE, and compares each request
 with what is true of it: the thread's own CPU clock, and when it was blocked by the scheduler's log
-(tests/e2e/switchlog.py). Prints a table; exit status 1 if something is not so. Needs root. Ends
-what it started, by its PID.
+(tests/e2e/switchlog.py). Prints a table; exit status 1 if something is not so. Needs root and, for
+tracefs, a mount namespace of its own. Ends what it started, by its PID.
 """
-import contextlib
 import http.client
 import json
 import os
@@ -369,22 +368,10 @@ def main():
         return 1
     wsgiscope, pythons, markers = map(os.path.abspath, sys.argv[1:4])
     os.environ["PYTHONS"] = pythons
-    with tracefs_mounted():
-        return cases_check(wsgiscope, pythons, markers)
-
-
-@contextlib.contextmanager
-def tracefs_mounted():
-    """The scheduler's log wants it; the tracer does not."""
-    mounted = not os.path.exists(INSTANCES)
-    if mounted:
+    if not os.path.exists(INSTANCES):  # the scheduler's log wants it; the tracer does not
         subprocess.run(["mount", "-t", "tracefs", "tracefs", os.path.dirname(INSTANCES)],
                        check=True)
-    try:
-        yield
-    finally:
-        if mounted:
-            subprocess.run(["umount", os.path.dirname(INSTANCES)], check=True)
+    return cases_check(wsgiscope, pythons, markers)
 
 
 def cases_check(wsgiscope, pythons, markers):
