@@ -42,8 +42,8 @@ enum request_app_source {
 
 /* Where the application time went. Exclusive; they add up to it. In the order of the record. */
 enum request_state {
-	REQUEST_CPU,
-	REQUEST_RUNNABLE, /* waiting for a CPU */
+	REQUEST_CPU,	  /* by the thread's own CPU clock */
+	REQUEST_RUNNABLE, /* waiting for a CPU, also for one that a hypervisor has taken */
 	REQUEST_GIL,	  /* waiting for CPython's global interpreter lock */
 	REQUEST_SOCKET_READ,
 	REQUEST_SOCKET_WRITE, /* blocked in sending to the client */

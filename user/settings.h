@@ -5,8 +5,8 @@
  *
  *	# a comment
  *	path /issue/{n}			a pattern; the first that matches gives the path group
- *	path /static/{file...}		{name...}, only at the end: all the rest, one segment or
- *more segment-values 50		a position of a path that shows more values becomes {name}
+ *	path /static/{file...}		{name...}, only at the end: one segment or more
+ *	segment-values 50		a position of a path that shows more values becomes {name}
  *	series 2000			label sets a metric at most; the rest is "other"
  *	buckets duration 0.005 0.01 1	upper bounds, rising: duration, output-time, queue-time (s),
  *					body-size (bytes), blocks

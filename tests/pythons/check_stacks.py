@@ -4,9 +4,10 @@
 
 Usage: check_stacks.py STACKLOG PYTHONS MARKERS VERSION...
 For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread) and
-the uWSGI of that Python with tests/stacks/truth_app.py and the marker MARKERS/VERSION/python, and
-compares what this host's STACKLOG took of them with what they say of themselves. Prints a table;
-exit status 1 if something is not so. STACKS_SECONDS is how long each is sampled. Needs root.
+the uWSGI of that Python, stripped and not, with tests/stacks/truth_app.py and the marker
+MARKERS/VERSION/python, and compares what this host's STACKLOG took of them with what they say of
+themselves. Prints a table; exit status 1 if something is not so. STACKS_SECONDS is how long each is
+sampled. Needs root.
 """
 import os
 import signal
@@ -17,7 +18,8 @@ STACKS = os.path.join(os.path.dirname(HERE), "stacks")
 sys.path[:0] = [HERE, STACKS]
 
 import truth  # noqa: E402
-from check_states import Failed, Program, READY_S, cases, free_port, server_command  # noqa: E402
+from check_states import (Failed, Program, READY_S, case_name, cases, free_port,  # noqa: E402
+                          server_command)
 
 HZ = 999
 SECONDS = float(os.environ.get("STACKS_SECONDS", 30))
@@ -48,11 +50,11 @@ def case_check(case, stacklog, marker):
         log, answers = case_run(case, stacklog, marker)
         faults = list(truth.faults(log, answers, POINTS))
     except (Failed, AssertionError) as failure:
-        print(f"{case.version:8}{case.kind:10}FAILED", flush=True)
+        print(f"{case_name(case)}FAILED", flush=True)
         return [str(failure)]
     worst = max(abs(found - share) for share, found in truth.shares(log, answers).values())
     depth = max(len(sample["python"]) for sample in truth.in_requests(log))
-    print(f"{case.version:8}{case.kind:10}{len(truth.in_requests(log)):8}{100 * worst:16.2f}"
+    print(f"{case_name(case)}{len(truth.in_requests(log)):8}{100 * worst:16.2f}"
           f"{len(log.codes):8}{depth:8}  {'FAILED' if faults else 'ok'}", flush=True)
     return faults
 
@@ -63,7 +65,7 @@ def main():
         return 2
     stacklog, pythons, markers = map(os.path.abspath, sys.argv[1:4])
     os.environ["PYTHONS"] = pythons
-    print(f"{'python':8}{'server':10}{'samples':>8}{'worst (points)':>16}{'codes':>8}{'depth':>8}")
+    print(f"{'python':17}{'server':10}{'samples':>8}{'worst (points)':>16}{'codes':>8}{'depth':>8}")
     failed = 0
     for case in cases(pythons, sys.argv[4:]):
         faults = case_check(case, stacklog, os.path.join(markers, case.version, "python"))

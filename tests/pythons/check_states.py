@@ -4,14 +4,12 @@
 
 Usage: check_states.py WSGISCOPE PYTHONS MARKERS VERSION...
 For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread) and
-the uWSGI of that Python with the marker MARKERS/VERSION/python, and that gunicorn once more on
-MARKERS/VERSION/unstripped/pythonX.Y, the same with its symbols; traces them with this host's
-WSGISCOPE, and compares each request with what is true of it: the thread's own CPU clock, and when
-it was blocked by the scheduler's log (tests/e2e/switchlog.py). Prints a table; exit status 1 if
-something is not so. Needs root. Ends what it started, by its PID.
+the uWSGI of that Python with the marker MARKERS/VERSION/python, stripped as Debian's are and then
+not (the host's only as they are); traces them with this host's WSGISCOPE, and compares each request
+with what is true of it: the thread's own CPU clock, and when it was blocked by the scheduler's log
+(tests/e2e/switchlog.py). Prints a table; exit status 1 if something is not so. Needs root and, for
+tracefs, a mount namespace of its own. Ends what it started, by its PID.
 """
-import contextlib
-import glob
 import http.client
 import json
 import os
@@ -31,6 +29,9 @@ import procs  # noqa: E402
 from switchlog import INSTANCES, SwitchLog  # noqa: E402
 
 HOST_PYTHON = "/usr/bin/python3"
+UNSTRIPPED = "/unstripped"  # of pythons.sh; what it has is found there before it is in /usr
+UNSTRIPPED_ENV = ["env", f"PATH={UNSTRIPPED}:/usr/bin:/bin", f"LD_LIBRARY_PATH={UNSTRIPPED}",
+                  "PYTHONHOME=/usr"]
 READY_S, RECORD_S, END_S = 30, 8, 10
 WAYS = ("sleep", "spin", "gil", "lock")  # of states_app.py
 REPEAT = 5
@@ -49,7 +50,7 @@ class Failed(Exception):
 class Case(NamedTuple):
     version: str
     kind: str  # gunicorn or uwsgi, as the records name it
-    unstripped: str  # the Python to run it on, "": that of the release
+    unstripped: bool
     prefix: list  # what runs a command in that Python's folder
 
 
@@ -144,7 +145,7 @@ class Program:
 
 def server_command(case, port, application="states_app:application"):
     if case.kind == "gunicorn":
-        python = case.unstripped or (f"python{case.version}" if case.prefix else HOST_PYTHON)
+        python = f"python{case.version}" if case.prefix else HOST_PYTHON
         return [*case.prefix, python, "/usr/bin/gunicorn", "--bind", f"127.0.0.1:{port}",
                 "--workers", "1", "--worker-class", "gthread", "--threads", "4",
                 "--graceful-timeout", "2", application]
@@ -208,10 +209,9 @@ def case_run(case, wsgiscope, marker):
     """[Request]"""
     port = free_port()
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([marker, HERE]), PYTHONDONTWRITEBYTECODE="1")
-    if case.unstripped:
-        env["PYTHONHOME"] = "/usr"
     with Program(server_command(case, port), signal.SIGTERM, env) as server:
         server.wait_for(lambda: is_ready(port), READY_S, f"the {case.kind} of {case.version}")
+        python_check(case, server.process.pid)
         command = [wsgiscope, "trace", "--json", "-p", str(server.process.pid)]
         with Program(command, signal.SIGINT) as tracer, \
                 SwitchLog(procs.tree(server.process.pid)) as log:
@@ -225,6 +225,13 @@ def case_run(case, wsgiscope, marker):
             log.read()
     return [Request(answer, truth_of(answer.span, log), truth_of(around[answer.uid], log),
                     records[answer.uid]) for answer in answers]
+
+
+def python_check(case, pid):
+    """It is the unstripped one that runs, or is not."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        if (f"{UNSTRIPPED}/" in maps.read()) != case.unstripped:
+            raise Failed(f"the {case.kind} of {case.version} does not run the Python asked for")
 
 
 def around_all(port, wanted):
@@ -339,19 +346,17 @@ def case_check(case, wsgiscope, marker):
     return faults
 
 
-def cases(pythons, markers, versions):
+def cases(pythons, versions):
     for version in versions:
         root = "/" if version == "host" else os.path.join(pythons, version)
         prefix = [] if version == "host" else [os.path.join(HERE, "pythons.sh"), "run", version]
-        unstripped = glob.glob(os.path.join(markers, version, "unstripped/python3*"))
-        if not unstripped:
-            print(f"{version + ' unstripped':17}SKIPPED: its libpython.a is not whole")
-        for kind, python in [("gunicorn", ""), ("uwsgi", "")] + [
-                ("gunicorn", python) for python in unstripped]:
-            if os.path.lexists(os.path.join(root, "usr/bin", kind)):
-                yield Case(version, kind, python, prefix)
-            else:
+        for kind in ("gunicorn", "uwsgi"):
+            if not os.path.lexists(os.path.join(root, "usr/bin", kind)):
                 print(f"{version:17}{kind:10}SKIPPED: {root} has no {kind}")
+                continue
+            yield Case(version, kind, False, prefix)
+            if prefix:
+                yield Case(version, kind, True, prefix + UNSTRIPPED_ENV)
 
 
 def main():
@@ -363,28 +368,16 @@ def main():
         return 1
     wsgiscope, pythons, markers = map(os.path.abspath, sys.argv[1:4])
     os.environ["PYTHONS"] = pythons
-    with tracefs_mounted():
-        return cases_check(wsgiscope, pythons, markers)
-
-
-@contextlib.contextmanager
-def tracefs_mounted():
-    """The scheduler's log wants it; the tracer does not."""
-    mounted = not os.path.exists(INSTANCES)
-    if mounted:
+    if not os.path.exists(INSTANCES):  # the scheduler's log wants it; the tracer does not
         subprocess.run(["mount", "-t", "tracefs", "tracefs", os.path.dirname(INSTANCES)],
                        check=True)
-    try:
-        yield
-    finally:
-        if mounted:
-            subprocess.run(["umount", os.path.dirname(INSTANCES)], check=True)
+    return cases_check(wsgiscope, pythons, markers)
 
 
 def cases_check(wsgiscope, pythons, markers):
     print(f"{'python':17}{'server':10}" + "".join(f"{'% of ' + way:28}" for way in WAYS))
     failed = 0
-    for case in cases(pythons, markers, sys.argv[4:]):
+    for case in cases(pythons, sys.argv[4:]):
         for fault in case_check(case, wsgiscope, os.path.join(markers, case.version, "python")):
             failed += 1
             print(f"    {fault}", flush=True)

@@ -11,6 +11,8 @@
 # an interpreter: make python PYTHON=build/pythons/bin/python3.9 CC=build/pythons/bin/cc3.9 O=...
 # PYTHONS=dir puts all of it elsewhere. Needs root, debootstrap and the mirror that apt uses.
 #
+# In each folder, /unstripped has that release's interpreter and libpython with all their symbols.
+#
 # What `run` starts is a process of this host like any other: same PID namespace, same network, the
 # PID of the caller's child. It sees the checkout, /tmp, /dev and /proc at their usual paths. They
 # are mounted in a mount namespace of its own, which ends with it: no mount can stay behind.
@@ -23,16 +25,19 @@ releases()
 {
 	cat <<-END
 	3.9 bullseye
+	3.11 bookworm
 	3.13 trixie
 	3.14 forky sid
 	END
 }
 
-# Besides the interpreter: what builds the marker for it, and the servers that embed or run it. The
-# compiler is that release's, since what links with this host's libc may not load with an older one.
+# Besides the interpreter: its symbols, what builds the marker for it, and the servers that embed or
+# run it. The compiler is that release's, since what links with this host's libc may not load with
+# an older one.
 packages()
 {
-	echo "python3 libpython$1-dev gcc libc6-dev gunicorn uwsgi-core uwsgi-plugin-python3"
+	echo "python3 python$1-dbg elfutils libpython$1-dev gcc libc6-dev" \
+		"gunicorn uwsgi-core uwsgi-plugin-python3"
 }
 
 say()
@@ -78,6 +83,19 @@ root_make()
 	' sh "$@"
 }
 
+# root_unstrip FOLDER VERSION
+# Debian strips what it builds, and has what it stripped off in python3.X-dbg.
+root_unstrip()
+{
+	chroot "$1" sh -eu -c '
+		mkdir /unstripped
+		for file in "/usr/bin/python$1" /usr/lib/*/"libpython$1.so.1.0"; do
+			eu-unstrip -e "$file" -o "/unstripped/${file##*/}"
+			nm "/unstripped/${file##*/}" | grep " _PyRuntime$"
+		done
+	' sh "$2"
+}
+
 # wrapper_make NAME VERSION COMMAND
 wrapper_make()
 {
@@ -112,7 +130,7 @@ python_make()
 		say "$version: Debian $suite into $root (some minutes, log $pythons/$version.log)"
 		if root_make "$debootstrap" "$suite" "$root.new" "$mirror" "$(script_of "$suite")" \
 			"$packages" >"$pythons/$version.log" 2>&1 &&
-			[ -x "$root.new/usr/bin/python$version" ]; then
+			root_unstrip "$root.new" "$version" >>"$pythons/$version.log" 2>&1; then
 			mkdir -p "$root.new$checkout"
 			echo "$packages" >"$root.new/.made"
 			mv "$root.new" "$root"
