@@ -59,7 +59,8 @@ class SwitchLog:
         self.changes = {}
 
     def read(self):
-        """Takes what was logged since clear(): {tid: [(ns, whether it is blocked then)]}."""
+        """Takes what was logged since clear(): {tid: [(ns, whether it is blocked then, whether
+        it ran until then)]}."""
         changes = collections.defaultdict(list)
         with open(os.path.join(self.path, "trace"), encoding="utf-8", errors="replace") as stream:
             for line in stream:
@@ -67,20 +68,27 @@ class SwitchLog:
                     continue
                 now = int(match["s"]) * 10**9 + int(match["us"]) * 1000
                 if match["woken"]:
-                    changes[int(match["woken"])].append((now, False))
+                    changes[int(match["woken"])].append((now, False, False))
                     continue
-                changes[int(match["prev"])].append((now, match["state"][0] != "R"))
-                changes[int(match["next"])].append((now, False))
+                changes[int(match["prev"])].append((now, match["state"][0] != "R", True))
+                changes[int(match["next"])].append((now, False, False))
         self.changes = changes
 
     def blocked_ns(self, tid, start_ns, end_ns):
-        """Of a thread that ran at start_ns."""
-        total, since = 0, None
+        """Of a thread that ran at start_ns: at most so long."""
+        return self.blocked_range_ns(tid, start_ns, end_ns)[1]
+
+    def blocked_range_ns(self, tid, start_ns, end_ns):
+        """The same, at least and at most: a wait that ends with the thread coming off a CPU has a
+        run in it whose wake-up and start are hidden, and only its end is known."""
+        least, most, since = 0, 0, None
         changes = self.changes.get(tid, [])
-        for now, blocked in changes[bisect.bisect(changes, (start_ns,)):]:
+        for now, blocked, ran in changes[bisect.bisect(changes, (start_ns,)):]:
             if now >= end_ns:
                 break
             if since is not None:
-                total += now - since
+                most += now - since
+                least += 0 if ran else now - since
             since = now if blocked else None
-        return total + (end_ns - since if since is not None else 0)
+        rest = end_ns - since if since is not None else 0
+        return least + rest, most + rest

@@ -78,8 +78,8 @@ class Truth(NamedTuple):
 
 class Request(NamedTuple):
     answer: Answer
-    inside: Truth  # of what the request was for
-    around: Truth  # of all of it, and a little more
+    inside: tuple  # of what the request was for: Truth at least, at most
+    around: Truth  # of all of it, and a little more, at most
     record: dict
 
 
@@ -223,7 +223,7 @@ def case_run(case, wsgiscope, marker):
             records = records_by_uid(tracer)
             around = around_all(port, wanted)
             log.read()
-    return [Request(answer, truth_of(answer.span, log), truth_of(around[answer.uid], log),
+    return [Request(answer, truth_of(answer.span, log), truth_of(around[answer.uid], log)[1],
                     records[answer.uid]) for answer in answers]
 
 
@@ -244,11 +244,13 @@ def around_all(port, wanted):
 
 
 def truth_of(span, log):
-    """As truth_of() of known_answers.py."""
-    wall = span.end - span.start
-    blocked = max(0, min(log.blocked_ns(span.tid, span.start, span.end),
-                         wall - span.cpu - span.delay))
-    return Truth(span.cpu / 1e6, (wall - span.cpu - blocked) / 1e6, blocked / 1e6)
+    """As truth_of() of known_answers.py, but at least and at most: of what the log may have missed,
+    it is not known what was runnable (steal is in none of the thread's clocks) and what blocked."""
+    idle = span.end - span.start - span.cpu
+    least, most = (max(0, min(blocked, idle - span.delay))
+                   for blocked in log.blocked_range_ns(span.tid, span.start, span.end))
+    return (Truth(span.cpu / 1e6, (idle - most) / 1e6, least / 1e6),
+            Truth(span.cpu / 1e6, (idle - least) / 1e6, most / 1e6))
 
 
 def record_faults(case, request):
@@ -282,7 +284,7 @@ def state_fault(name, seen, low, high):
 def truth_faults(request):
     """What of the record is not what is true, in words: between that of what the request was for
     and that of all around the mark."""
-    way, inside, around = request.answer.way, request.inside, request.around
+    way, (inside, most), around = request.answer.way, request.inside, request.around
     states = request.record["states_ms"]
     faults = [state_fault(name, states[name], getattr(inside, name), getattr(around, name))
               for name in ("cpu", "runnable")]
@@ -292,7 +294,7 @@ def truth_faults(request):
         faults.append(state_fault(way, states[way] + states["gil"], inside.blocked,
                                   around.blocked))
     elif way == "sleep":
-        faults.append(state_fault(way, states[way], inside.blocked, inside.blocked))
+        faults.append(state_fault(way, states[way], inside.blocked, most.blocked))
     return filter(None, faults)
 
 
