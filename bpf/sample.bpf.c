@@ -5,6 +5,7 @@
  * A wait's stack is taken when it begins, as that is when the worker's memory can be read, and
  * goes out when it ends, as that is when its length is known. Must not know Python (pystack.bpf.c).
  */
+#include "rq.bpf.h"
 #include "sample.bpf.h"
 
 const volatile __u64 sample_period_ns = 0; /* of the clock; 0: there is none */

@@ -6,6 +6,7 @@
  * time exactly. What a blocked thread waits for is wait.bpf.c's.
  */
 #include "state.bpf.h"
+#include "rq.bpf.h"
 
 static __always_inline __u64 least(__u64 a, __u64 b)
 {

@@ -193,12 +193,6 @@ static __always_inline void processes_changed(void)
 	__sync_fetch_and_add(&processes_version, 1);
 }
 
-/* The run queue that a running task is on, NULL: its place is not known (no group scheduling). */
-static __always_inline struct rq *rq_of(struct task_struct *running)
-{
-	return bpf_core_field_exists(running->se.cfs_rq) ? running->se.cfs_rq->rq : NULL;
-}
-
 static __always_inline void count_event(enum event_count which)
 {
 	__u32 zero = 0;
