@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The Pythons of other Debian releases: whether the states are told on them. Included by tests.mk.
 # Not a part of `make test`: the first run makes each release's folder below $(PYTHONS), which needs
-# debootstrap, Debian's mirror, about 800 MB a release and some minutes; a later one takes minutes, too: the checks.
+# debootstrap, Debian's mirror, about 800 MB a release and some minutes; a later one only checks.
 # PYTHON_VERSIONS="3.9 host" takes only these, host being this machine's own; PYTHONS=dir uses the
 # folders that lie there.
 
