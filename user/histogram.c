@@ -10,31 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "powers.h"
+
 #define EXACT_MAX     100
 #define CHUNK_STEPS   90
 #define CHUNK_BUCKETS (EXACT_MAX + 1) /* of the first, which is the largest */
-
-static const uint64_t powers[] = {
-	1ULL,
-	10ULL,
-	100ULL,
-	1000ULL,
-	10000ULL,
-	100000ULL,
-	1000000ULL,
-	10000000ULL,
-	100000000ULL,
-	1000000000ULL,
-	10000000000ULL,
-	100000000000ULL,
-	1000000000000ULL,
-	10000000000000ULL,
-	100000000000000ULL,
-	1000000000000000ULL,
-	10000000000000000ULL,
-	100000000000000000ULL,
-	1000000000000000000ULL,
-};
 
 struct place {
 	unsigned int chunk, bucket;
@@ -49,8 +29,8 @@ static struct place place_of(uint64_t value)
 		return (struct place){0, (unsigned int)value};
 	below = value - 1; /* the upper end belongs to the step */
 	power = (64 - (unsigned int)__builtin_clzll(below)) * 1233 >> 12; /* log10(2) * 4096 */
-	power -= below < powers[power];
-	return (struct place){power - 1, (unsigned int)(below / powers[power - 1]) - 10};
+	power -= below < powers_of_ten[power];
+	return (struct place){power - 1, (unsigned int)(below / powers_of_ten[power - 1]) - 10};
 }
 
 static size_t chunk_buckets(unsigned int chunk)
@@ -60,7 +40,7 @@ static size_t chunk_buckets(unsigned int chunk)
 
 static uint64_t place_upper(struct place place)
 {
-	return place.chunk ? (11 + place.bucket) * powers[place.chunk] : place.bucket;
+	return place.chunk ? (11 + place.bucket) * powers_of_ten[place.chunk] : place.bucket;
 }
 
 /* The harmonic mean of the step's ends a and b, 2ab / (a + b): from m to m + 1 that is
@@ -71,7 +51,7 @@ static uint64_t place_value(struct place place)
 
 	if (!place.chunk)
 		return place.bucket;
-	lower = step * powers[place.chunk];
+	lower = step * powers_of_ten[place.chunk];
 	return lower + (lower + 2 * step) / (2 * step + 1);
 }
 

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_MIN	   4096
-#define DIGITS_MAX	   20 /* of 2^64 - 1 */
-#define DECIMAL_PLACES_MAX 18
+#include "powers.h"
+
+#define ROOM_MIN   4096
+#define DIGITS_MAX 20 /* of 2^64 - 1 */
 
 void text_buffer_free(struct text_buffer *buffer)
 {
@@ -95,32 +96,11 @@ void text_put_number(struct text_buffer *buffer, uint64_t number)
 
 void text_put_decimal(struct text_buffer *buffer, uint64_t number, unsigned int places)
 {
-	static const uint64_t powers[DECIMAL_PLACES_MAX + 1] = {
-		1ULL,
-		10ULL,
-		100ULL,
-		1000ULL,
-		10000ULL,
-		100000ULL,
-		1000000ULL,
-		10000000ULL,
-		100000000ULL,
-		1000000000ULL,
-		10000000000ULL,
-		100000000000ULL,
-		1000000000000ULL,
-		10000000000000ULL,
-		100000000000000ULL,
-		1000000000000000ULL,
-		10000000000000000ULL,
-		100000000000000000ULL,
-		1000000000000000000ULL,
-	};
-	char digits[DECIMAL_PLACES_MAX], *end = digits + sizeof(digits);
-	uint64_t fraction = number % powers[places];
+	char digits[POWERS_OF_TEN_MAX], *end = digits + sizeof(digits);
+	uint64_t fraction = number % powers_of_ten[places];
 	char *begin;
 
-	text_put_number(buffer, number / powers[places]);
+	text_put_number(buffer, number / powers_of_ten[places]);
 	if (!fraction)
 		return;
 	begin = digits_before(end, fraction);
