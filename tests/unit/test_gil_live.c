@@ -280,8 +280,10 @@ static void test_own_gils(void **state)
 		python_end(&python);
 		tested++;
 	}
-	if (!tested)
+	if (!tested) { /* Debian 12 has none: no failure in CI */
+		print_message("skipped: %s: no Python from 3.12 on here\n", __func__);
 		skip();
+	}
 	(void)state;
 }
 

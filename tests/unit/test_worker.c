@@ -257,7 +257,7 @@ static void test_marker_replaced(void **state)
 	pid_t pid;
 
 	if (!map_files_can_be_followed())
-		skip();
+		unit_skip("/proc/PID/map_files needs CAP_CHECKPOINT_RESTORE");
 	pid = LOADED("python311.so", "_marker_upgraded.so");
 	object_path(path, "_marker_upgraded.so");
 	assert_int_equal(unlink(path), 0);
@@ -302,7 +302,7 @@ static void test_other_user(void **state)
 	char path[128];
 
 	if (geteuid() != 0)
-		skip();
+		unit_skip("another user's process needs root");
 	pid = LOADED("python311.so");
 	other = fork();
 	if (!other)
