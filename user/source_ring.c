@@ -52,6 +52,9 @@ struct source_ring {
 	char group[32];
 	uint64_t counters_ns;
 	uint64_t ring_full; /* records lost, at the last count */
+	/* When the last drain on a tick began, and the one before: all that was put into the ring
+	 * before that one has been read. */
+	uint64_t drained_ns, settled_ns;
 	/* Of the call that is under way. */
 	source_record_fn fn;
 	void *context;
@@ -128,13 +131,26 @@ static int ring_record(void *context, void *record, size_t bytes)
 	return err ? err : ring->fn(ring->context, record, bytes);
 }
 
+/*
+ * Whether the process of a request lives, as far as the ring has told. A request that began since
+ * may be of a process whose fork still waits there. What a worker says of the future is no start.
+ */
+static bool is_alive(const struct source_ring *ring, const struct rec_request *r)
+{
+	uint64_t start_ns = r->h.time_ns;
+
+	if (start_ns >= ring->settled_ns && start_ns <= ring->now_ns)
+		return true;
+	return follow_is_alive(ring->follow, r->h.tgid, start_ns);
+}
+
 /* Draining: over when quiet. Not ended: over when its process is. */
 static enum tracer_verdict request_verdict(void *context, struct rec_request *r)
 {
 	struct source_ring *ring = context;
 	uint64_t last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
 	uint64_t quiet = ring->now_ns > last ? ring->now_ns - last : 0;
-	bool alive = follow_is_alive(ring->follow, r->h.tgid, r->h.time_ns);
+	bool alive = is_alive(ring, r);
 
 	if (!(r->flags & REC_F_DRAINING)) {
 		if (!alive) {
@@ -219,11 +235,20 @@ static int ring_dispatch(struct source *source, source_record_fn fn, void *conte
 	return err < 0 ? err : 1;
 }
 
+/* The same on a tick, after which the requests are gone through. */
+static int drain(struct source_ring *ring, source_record_fn fn, void *context)
+{
+	ring->settled_ns = ring->drained_ns;
+	ring->drained_ns = now_monotonic();
+	return ring_dispatch(&ring->source, fn, context);
+}
+
 static int ring_tick(struct source *source, source_record_fn fn, void *context)
 {
 	struct source_ring *ring = ring_of(source);
-	int err = ring_dispatch(source, fn, context);
+	int err;
 
+	err = drain(ring, fn, context);
 	if (err < 0)
 		return err;
 	follow_tick(ring->follow, now_monotonic());
@@ -253,7 +278,7 @@ static enum tracer_verdict request_peek(void *context, struct rec_request *r)
 	struct in_flight *in_flight = context;
 	struct rec_request copy;
 
-	if (in_flight->err || !follow_is_alive(in_flight->ring->follow, r->h.tgid, r->h.time_ns))
+	if (in_flight->err || !is_alive(in_flight->ring, r))
 		return TRACER_LEAVE;
 	memcpy(&copy, r, sizeof(copy));
 	if (copy.text_bytes > STR_TEXT_MAX)
@@ -270,8 +295,10 @@ static int ring_in_flight(struct source *source, source_record_fn fn, void *cont
 {
 	struct in_flight in_flight = {.ring = ring_of(source), .fn = fn, .context = context};
 	const struct tracer_sweep sweep = {.verdict = request_peek, .context = &in_flight};
-	int err = tracer_requests_sweep(in_flight.ring->tracer, &sweep);
+	int err;
 
+	in_flight.ring->now_ns = now_monotonic();
+	err = tracer_requests_sweep(in_flight.ring->tracer, &sweep);
 	return err ? err : in_flight.err;
 }
 
@@ -292,7 +319,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 
 	tracer_detach_clock(ring->tracer);
 	attach_stop(ring->attach);
-	err = ring_dispatch(source, fn, context);
+	err = drain(ring, fn, context);
 	if (err < 0)
 		return err;
 	ring->ending = true;

@@ -3,6 +3,7 @@
 first request, and only them."""
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -201,3 +202,24 @@ def test_server_stops_while_traced(kind, wsgiscope):
             assert tracer.stop() == 0, tracer.stderr()
         assert tracer.process.returncode == 0
         assert not tracer.left_behind()
+
+
+def test_worker_serves_as_soon_as_it_is_forked(wsgiscope, marker):
+    """A request is one record, even where it has begun before the tracer has heard of its
+    process."""
+    environ = dict(os.environ, PYTHONPATH=marker)
+    with subprocess.Popen([servers.PYTHON, os.path.join(servers.APPS, "forker.py")], env=environ,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert procs.until(lambda: list(procs.mappings(process.pid, "_marker")), 10)
+            with Tracer("-p", process.pid) as tracer:
+                process.stdin.write("1500 0.05\n")
+                process.stdin.flush()
+                served = process.stdout.readline().split()
+                procs.until(lambda: len(tracer.records()) >= len(served), 8)
+                assert tracer.stop() == 0
+                records = tracer.records()
+        finally:
+            process.stdin.close()
+    assert sorted(record["path"] for record in records) == sorted(served)
+    assert {record["outcome"] for record in records} == {"ok"}
