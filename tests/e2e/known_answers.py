@@ -23,9 +23,10 @@ import servers
 from switchlog import SwitchLog
 from tracer import Tracer
 
-# What is true of a span of a thread's time, in ns. The last three add up to the first.
-Truth = collections.namedtuple("Truth", "wall cpu runnable blocked")
-NOTHING = Truth(0, 0, 0, 0)
+# What is true of a span of a thread's time, in ns. cpu, runnable and blocked add up to wall; surely
+# is what it was blocked at least, where the scheduler hid from its log when a wait ended.
+Truth = collections.namedtuple("Truth", "wall cpu runnable blocked surely")
+NOTHING = Truth(0, 0, 0, 0, 0)
 
 STATES = ["cpu", "runnable", "gil", "socket_read", "socket_write", "file", "lock", "sleep",
           "other"]
@@ -129,7 +130,7 @@ class Traced:
             entry["called_ns"] = [entry[name][0] for name in ("outer", "inner") if name in entry]
             entry.update({name: truth_of(entry, name, self.log)
                           for name in ("op", "inner", "outer")})
-            entry["taken"] = [(end - start, self.log.blocked_ns(entry["tid"], start, end))
+            entry["taken"] = [(end - start, *self.log.blocked_range_ns(entry["tid"], start, end))
                               for start, end in entry.get("gil", [])]
         self.log.clear()
         return [(records[uid], entry) for uid, entry in zip(uids, entries)]
@@ -196,8 +197,9 @@ def truth_of(entry, name, log):
         return None
     start, end, cpu, delay = entry[name]
     wall = end - start
-    blocked = max(0, min(log.blocked_ns(entry["tid"], start, end), wall - cpu - delay))
-    return Truth(wall, cpu, wall - cpu - blocked, blocked)
+    least, most = log.blocked_range_ns(entry["tid"], start, end)
+    blocked = max(0, min(most, wall - cpu - delay))
+    return Truth(wall, cpu, wall - cpu - blocked, blocked, min(least, blocked))
 
 
 def shown(record, entry):

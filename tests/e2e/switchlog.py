@@ -74,13 +74,10 @@ class SwitchLog:
                 changes[int(match["next"])].append((now, False, False))
         self.changes = changes
 
-    def blocked_ns(self, tid, start_ns, end_ns):
-        """Of a thread that ran at start_ns: at most so long."""
-        return self.blocked_range_ns(tid, start_ns, end_ns)[1]
-
     def blocked_range_ns(self, tid, start_ns, end_ns):
-        """The same, at least and at most: a wait that ends with the thread coming off a CPU has a
-        run in it whose wake-up and start are hidden, and only its end is known."""
+        """Of a thread that ran at start_ns, at least and at most: a wait that ends with the thread
+        coming off a CPU has a run in it whose wake-up and start are hidden, and only its end is
+        known."""
         least, most, since = 0, 0, None
         changes = self.changes.get(tid, [])
         for now, blocked, ran in changes[bisect.bisect(changes, (start_ns,)):]:

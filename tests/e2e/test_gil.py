@@ -8,8 +8,8 @@ import pytest
 
 import client
 from conftest import need_server
-from known_answers import (BusyCpu, StatesServer, Traced, build_gil_oracle, check_states, check_sum,
-                           last_cpu, shown)
+from known_answers import (BusyCpu, StatesServer, Traced, Truth, build_gil_oracle, check_states,
+                           check_sum, last_cpu, shown)
 
 
 @pytest.fixture(scope="module")
@@ -35,52 +35,52 @@ def traced(request, extension):
         yield running
 
 
-def check_gil(found, low_ns, high_ns):
+def check_gil(found, span, around=None):
     """In each request and in total the GIL wait is within 5 % of what was blocked for it, which is
-    low_ns(entry) at least and high_ns(entry) at most. Of a request whose wait is no notable one
-    5 % are less than what a thread's start takes: 0.2 ms there."""
+    what span(entry) was, or lies between that and what around(entry) was. Of a request whose wait
+    is no notable one 5 % are less than what a thread's start takes: 0.2 ms there."""
     total = low = high = 0
     for record, entry in found:
         check_sum(record, entry)
-        where = "%s\n    wanted %d to %d ns" % (shown(record, entry), low_ns(entry),
-                                                high_ns(entry))
+        least, most = span(entry).surely, (around or span)(entry).blocked
+        where = "%s\n    wanted %d to %d ns" % (shown(record, entry), least, most)
         assert "gil_unseen" not in record["notes"], where
         gil = record["states_ms"]["gil"] * 1e6
-        # What a hypervisor took is in neither of the kernel's counts: the truth has it as blocked,
-        # the record as runnable.
-        stolen = max(0, record["states_ms"]["runnable"] * 1e6 - entry["outer"].runnable)
-        least = max(0, low_ns(entry) - stolen)
-        assert least * 0.95 - 0.2e6 <= gil <= high_ns(entry) * 1.05 + 0.2e6, where
-        total, low, high = total + gil, low + least, high + high_ns(entry)
+        assert least * 0.95 - 0.2e6 <= gil <= most * 1.05 + 0.2e6, where
+        total, low, high = total + gil, low + least, high + most
     assert low * 0.95 <= total <= high * 1.05, (low, total, high)
 
 
-def taken_ns(entry):
-    """Of its own acquisitions, what it was blocked: by its own clock, less what it then was
-    runnable and computed, which only the scheduler can tell it."""
-    for wall, blocked in entry["taken"]:
-        assert blocked <= wall
-    return sum(blocked for _, blocked in entry["taken"])
+def taken(entry):
+    """Its own acquisitions: by its own clock, and what it was blocked in them, which only the
+    scheduler can tell it."""
+    wall = surely = blocked = 0
+    for each, least, most in entry["taken"]:
+        assert most <= each
+        wall, surely, blocked = wall + each, surely + least, blocked + most
+    return Truth(wall, 0, wall - blocked, blocked, surely)
 
 
-def op_ns(entry):
-    return entry["op"].blocked
+def op(entry):
+    return entry["op"]
 
 
-def inner_ns(entry):
-    return entry["inner"].blocked
+def inner(entry):
+    return entry["inner"]
 
 
-def outer_ns(entry):
-    return entry["outer"].blocked
+def outer(entry):
+    return entry["outer"]
 
 
 @pytest.mark.parametrize("spinners", [1, 3])
 def test_own_acquisitions(traced, spinners):
-    """40 times: let go of the GIL, and take it again from threads that spin."""
+    """40 times: let go of the GIL, and take it again from threads that spin. Where a busy machine
+    keeps it from running with the GIL in hand, it is made to let go at another place, too: that it
+    was blocked there is in the scheduler's log, and the only other thing it is ever blocked for."""
     found = traced.ask("gil_oracle", 40, spinners)
-    check_gil(found, taken_ns, taken_ns)
-    assert sum(taken_ns(entry) for _, entry in found) > 30e6, "nobody contended"
+    check_gil(found, taken, outer)
+    assert sum(taken(entry).blocked for _, entry in found) > 30e6, "nobody contended"
 
 
 def test_not_contended(traced):
@@ -93,7 +93,7 @@ def test_not_contended(traced):
 def test_spin_against_spinners(traced):
     """The forced switch's hand-over counts too: all that a computing thread is blocked."""
     found = traced.ask("gil_spin", 60, 2)
-    check_gil(found, op_ns, outer_ns)
+    check_gil(found, op, outer)
     assert all(entry["op"].blocked > 30e6 for _, entry in found), "nobody contended"
 
 
@@ -102,7 +102,7 @@ def test_all_on_one_cpu(traced):
     with BusyCpu(last_cpu()):
         found = traced.ask("gil_spin", 40, 2, last_cpu())
     check_states(found)
-    check_gil(found, op_ns, outer_ns)
+    check_gil(found, op, outer)
     assert all(entry["op"].runnable > 10e6 for _, entry in found), "the CPU was not shared"
 
 
@@ -117,8 +117,8 @@ def test_requests_against_each_other(wsgiscope, extension, kind, switch):
         client.load(traced.server.address, sent, threads=4)
         found = traced.join(sent)
         # The server takes the GIL again after it has sent the answer: inside the mark, too.
-        check_gil(found, inner_ns, outer_ns)
-        assert sum(map(inner_ns, (entry for _, entry in found))) > 200e6, "nobody contended"
+        check_gil(found, inner, outer)
+        assert sum(inner(entry).blocked for _, entry in found) > 200e6, "nobody contended"
 
 
 def test_lock_is_not_gil(traced):
