@@ -13,5 +13,6 @@ static bool cheroot_match(const struct server_evidence *evidence)
 const struct server server_cheroot = {
 	.name = "cheroot",
 	.flags = SERVER_WRITES_LATE,
+	.path_rules = WIRE_PATH_KEEP_SLASH_CODE,
 	.match = cheroot_match,
 };

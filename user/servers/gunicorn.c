@@ -32,6 +32,7 @@ static bool gunicorn_app(const struct server_evidence *evidence, char *out, size
 const struct server server_gunicorn = {
 	.name = "gunicorn",
 	.flags = 0,
+	.path_rules = WIRE_PATH_LATIN1,
 	.match = gunicorn_match,
 	.app = gunicorn_app,
 };

@@ -27,6 +27,8 @@ static bool mod_wsgi_app(const struct server_evidence *evidence, char *out, size
 const struct server server_mod_wsgi = {
 	.name = "mod_wsgi",
 	.flags = SERVER_WRITES_LATE | SERVER_FD_HIDDEN,
+	.relays = true,
+	.path_rules = WIRE_PATH_DOTS | WIRE_PATH_CODED_DOTS | WIRE_PATH_MERGE_SLASHES,
 	.match = mod_wsgi_match,
 	.app = mod_wsgi_app,
 };

@@ -14,5 +14,6 @@ static bool runserver_match(const struct server_evidence *evidence)
 const struct server server_runserver = {
 	.name = "runserver",
 	.flags = 0,
+	.path_rules = WIRE_PATH_ONE_SLASH | WIRE_PATH_KEEP_SCHEME | WIRE_PATH_KEEP_FRAGMENT,
 	.match = runserver_match,
 };

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "wire_head.h"
+
 struct server_evidence {
 	const char *comm;
 	const char *cmdline; /* argv joined by NULs; a NUL follows the last byte */
@@ -28,8 +30,11 @@ enum server_flags {
 };
 
 struct server {
-	const char *name;   /* as in the JSON record; shorter than REC_SERVER_MAX */
-	unsigned int flags; /* enum server_flags */
+	const char *name;	 /* as in the JSON record; shorter than REC_SERVER_MAX */
+	unsigned int flags;	 /* enum server_flags */
+	unsigned int path_rules; /* enum wire_path_rules: how it makes a path of a target */
+	/* Some of its processes hand requests on to others, which run the application. */
+	bool relays;
 	bool (*match)(const struct server_evidence *evidence);
 	/* What its process title calls the application; false: nothing. NULL: never does. */
 	bool (*app)(const struct server_evidence *evidence, char *out, size_t size);
@@ -37,5 +42,8 @@ struct server {
 
 /* The first row that matches, or NULL. */
 const struct server *server_find(const struct server_evidence *evidence);
+
+/* The row of this name, or NULL. */
+const struct server *server_named(const char *name);
 
 #endif

@@ -15,5 +15,7 @@ static bool uwsgi_match(const struct server_evidence *evidence)
 const struct server server_uwsgi = {
 	.name = "uwsgi",
 	.flags = 0,
+	.relays = true,
+	.path_rules = WIRE_PATH_DOTS | WIRE_PATH_KEEP_SCHEME,
 	.match = uwsgi_match,
 };

@@ -14,5 +14,6 @@ static bool waitress_match(const struct server_evidence *evidence)
 const struct server server_waitress = {
 	.name = "waitress",
 	.flags = SERVER_WRITES_LATE,
+	.path_rules = WIRE_PATH_ONE_SLASH,
 	.match = waitress_match,
 };

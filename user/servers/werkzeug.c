@@ -14,5 +14,6 @@ static bool werkzeug_match(const struct server_evidence *evidence)
 const struct server server_werkzeug = {
 	.name = "werkzeug",
 	.flags = 0,
+	.path_rules = WIRE_PATH_ONE_SLASH,
 	.match = werkzeug_match,
 };

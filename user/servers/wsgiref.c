@@ -13,5 +13,6 @@ static bool wsgiref_match(const struct server_evidence *evidence)
 const struct server server_wsgiref = {
 	.name = "wsgiref",
 	.flags = 0,
+	.path_rules = WIRE_PATH_ONE_SLASH | WIRE_PATH_KEEP_SCHEME | WIRE_PATH_KEEP_FRAGMENT,
 	.match = wsgiref_match,
 };
