@@ -8,7 +8,7 @@
 #ifndef WSGISCOPE_ABI_H
 #define WSGISCOPE_ABI_H
 
-#define REC_VERSION 3
+#define REC_VERSION 4
 
 enum rec_kind {
 	REC_REQUEST = 1, /* struct rec_request: one finished (or lost) request */
@@ -21,6 +21,7 @@ enum rec_kind {
 			   * may come after the samples that name it */
 	REC_SAMPLE = 7,	  /* struct rec_sample: one stack */
 	REC_RAW_CODE = 8, /* struct rec_raw_code: for the source alone, never in a recording */
+	REC_WIRE = 9, /* struct rec_wire_bytes: what went over a connection, or that it closed */
 };
 
 struct rec_header {
@@ -136,6 +137,22 @@ enum rec_request_flags {
 	REC_F_STATES_MIXED = 1 << 10, /* took turns on its thread, or ended on another */
 	REC_F_GIL_UNSEEN = 1 << 11,   /* where the GIL lies is not known: it is in lock */
 	REC_F_GC_SEEN = 1 << 12,      /* the interpreter tells of its collections */
+	/* Not a request but a turn of a connection, to be made into requests by user space: what
+	 * was read from it, then what was written. */
+	REC_F_WIRE = 1 << 13,
+	REC_F_WIRE_ANSWER = 1 << 14,	 /* began with a write: nothing was read in it */
+	REC_F_WIRE_INTERIM = 1 << 15,	 /* all that was written is an interim answer (1xx) */
+	REC_F_WIRE_LAST_CHUNK = 1 << 16, /* the last write was an empty chunk, and no more */
+	REC_F_WIRE_CLOSED = 1 << 17,	 /* the connection was closed or shut down */
+	REC_F_WIRE_LEFT = 1 << 18,	 /* the kernel side's own: its thread serves others */
+	REC_F_WRITING = 1 << 19,	 /* a thread is in a write */
+};
+
+/* Of a connection, as far as reads were watched. */
+struct rec_reads {
+	__u64 bytes;	 /* in a turn; of a marked request: head and body; 0: not watched */
+	__u64 calls;	 /* that brought bytes */
+	__u64 states_ns; /* of a turn: when its states began to count */
 };
 
 struct rec_request {
@@ -155,11 +172,33 @@ struct rec_request {
 	__u64 queue_ns;	  /* from when its bytes were readable to the start, 0: not known */
 	struct rec_writes writes;
 	struct rec_states states;
+	struct rec_reads reads;
 	struct rec_str str[STR_COUNT];
 	__u32 text_bytes; /* used of text; the record in the ring ends there */
 	__u16 process;	  /* the kernel side's own: enum process_flags */
 	__u16 gil_known;  /* the same */
 	char text[STR_TEXT_MAX];
+};
+
+enum rec_wire_what {
+	WIRE_READ = 1,	  /* bytes that were read */
+	WIRE_WRITTEN = 2, /* bytes that were written */
+	WIRE_CLOSED = 3,  /* the connection was closed outside of a turn */
+};
+
+/* As much is copied of what a turn reads and writes: the heads are what is wanted. */
+#define WIRE_READ_MAX	 8192
+#define WIRE_WRITTEN_MAX 1024
+
+/* Comes before the struct rec_request of its turn, in the order of the offsets. */
+struct rec_wire_bytes {
+	struct rec_header h;
+	__u64 conn;   /* as in rec_request */
+	__u64 id;     /* of the turn, 0 with WIRE_CLOSED */
+	__u64 offset; /* of data, in all that the turn has read or written */
+	__u32 what;   /* enum rec_wire_what */
+	__u32 bytes;  /* of data, which is filled up to a multiple of 8 */
+	__u8 data[];
 };
 
 struct rec_block {
@@ -192,6 +231,7 @@ struct rec_process {
 enum rec_worker_flags {
 	REC_WORKER_MARKER = 1 << 0,	 /* it has loaded the marker */
 	REC_WORKER_APP_ADDRESS = 1 << 1, /* app is where it listens, not what it calls itself */
+	REC_WORKER_WIRE = 1 << 2,	 /* its connections are watched */
 };
 
 struct rec_worker {
@@ -334,6 +374,7 @@ enum drop_reason {
 	DROP_IN_FLIGHT,	     /* requests that had not ended when the trace did */
 	DROP_WAIT_UNSAMPLED, /* a wait that was not sampled: its thread had no room for one yet */
 	DROP_CODE_LOST,	     /* a code object whose name could not be read any more */
+	DROP_WIRE_UNREAD,    /* bytes of a connection that could not be copied */
 	DROP_REASONS,
 };
 
@@ -346,6 +387,8 @@ enum event_count {
 	EVENT_RECORD,	    /* records put into the ring or taken by user space */
 	EVENT_SAMPLE,	    /* samples put into the ring */
 	EVENT_WAIT_UNASKED, /* waits of threads that served no request: nobody wanted samples */
+	EVENT_TURN,	    /* turns of connections that were begun */
+	EVENT_READ,	    /* reads that brought bytes from a client */
 	EVENT_COUNT,
 };
 
@@ -358,8 +401,11 @@ struct rec_counters {
 _Static_assert(sizeof(struct rec_header) == 24, "rec_header is part of the contract");
 _Static_assert(sizeof(struct rec_writes) == 48, "rec_writes is part of the contract");
 _Static_assert(sizeof(struct rec_states) == 128, "rec_states is part of the contract");
-_Static_assert(sizeof(struct rec_request) == 232 + sizeof(struct rec_states) + STR_TEXT_MAX,
+_Static_assert(sizeof(struct rec_reads) == 24, "rec_reads is part of the contract");
+_Static_assert(sizeof(struct rec_request) ==
+		       232 + sizeof(struct rec_states) + sizeof(struct rec_reads) + STR_TEXT_MAX,
 	       "rec_request is part of the contract");
+_Static_assert(sizeof(struct rec_wire_bytes) == 56, "rec_wire_bytes is part of the contract");
 _Static_assert(sizeof(struct rec_block) == 64, "rec_block is part of the contract");
 _Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the contract");
 _Static_assert(sizeof(struct rec_worker) == 120, "rec_worker is part of the contract");

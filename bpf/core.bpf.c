@@ -11,6 +11,7 @@ struct processes_map processes SEC(".maps");
 struct pythons_map pythons SEC(".maps");
 struct threads_map threads SEC(".maps");
 struct requests_map requests SEC(".maps");
+struct listeners_map listeners SEC(".maps");
 struct ring_map ring SEC(".maps");
 struct counters_map counters SEC(".maps");
 
@@ -126,4 +127,42 @@ __hidden bool is_disk_file(struct file *file)
 	__u32 kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
 
 	return kind == S_IFREG || kind == S_IFDIR || kind == S_IFBLK;
+}
+
+#define SOCK_STREAM 1
+
+__hidden bool listener_of_file(struct file *file, struct listener *out)
+{
+	struct sock *sk = sock_of_file(file);
+	unsigned short family;
+	struct net *net;
+
+	if (!sk || KERNEL_READ(sock, sk, sk_type) != SOCK_STREAM)
+		return false;
+	family = KERNEL_READ(sock, sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	net = KERNEL_READ(sock, sk, __sk_common.skc_net.net);
+	out->net = KERNEL_READ(net, net, ns.inum);
+	out->port = KERNEL_READ(sock, sk, __sk_common.skc_num);
+	return true;
+}
+
+/*
+ * An accepted TCP connection has the listener's port; one that was opened has another, as the
+ * kernel gives no port away that is bound. An accepted unix socket has the listener's address; one
+ * that was opened has none, if it was not bound to one.
+ */
+__hidden bool is_accepted(struct file *file)
+{
+	struct listener listener = {};
+	struct sock *sk;
+
+	if (listener_of_file(file, &listener))
+		return bpf_map_lookup_elem(&listeners, &listener);
+	sk = sock_of_file(file);
+	if (!sk || KERNEL_READ(sock, sk, __sk_common.skc_family) != AF_UNIX ||
+	    KERNEL_READ(sock, sk, sk_type) != SOCK_STREAM)
+		return false;
+	return KERNEL_READ(unix_sock, sk, addr);
 }

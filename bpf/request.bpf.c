@@ -7,6 +7,7 @@
  */
 #include "state.bpf.h"
 #include "mark.bpf.h"
+#include "tcp.bpf.h"
 
 /* What the registers of a start mark say. */
 struct start {
@@ -81,45 +82,6 @@ static __always_inline struct thread *thread_of_mark(__u32 tgid)
 	return t;
 }
 
-extern unsigned int CONFIG_HZ __kconfig __weak;
-
-#define AF_INET	    2
-#define AF_INET6    10
-#define SOCK_STREAM 1
-
-/*
- * How long the request's bytes had been readable when the application was called, 0: not known.
- * tcp_mstamp is the time of the socket's last packet in or out (us, CLOCK_MONOTONIC), which is
- * the arrival of the request unless a delayed ACK has gone out since; then the time of the last
- * data in (jiffies) says so and is taken, coarser.
- */
-static __always_inline __u64 queue_of(struct sock *sk, __u64 start_ns)
-{
-	__u64 now, stamp, age, tick;
-
-	if (!sk || !CONFIG_HZ)
-		return 0;
-	tick = 1000000000ULL / CONFIG_HZ;
-	now = bpf_ktime_get_ns();
-	stamp = BPF_CORE_READ((struct tcp_sock *)sk, tcp_mstamp) * 1000;
-	age = (__u32)((__u32)bpf_jiffies64() -
-		      BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ack.lrcvtime)) *
-	      tick;
-	if (!stamp || stamp > now || age > now)
-		return 0;
-	if (age > now - stamp + 2 * tick)
-		stamp = now - age;
-	return start_ns > stamp ? start_ns - stamp : 0;
-}
-
-static __always_inline bool is_tcp(struct sock *sk)
-{
-	unsigned short family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	return (family == AF_INET || family == AF_INET6) &&
-	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM;
-}
-
 /* The connection behind a descriptor, remembered in t->seen; 0: not a socket. */
 static __always_inline __u64 conn_see(struct thread *t, int fd)
 {
@@ -169,13 +131,9 @@ static __always_inline __u64 conn_of_start(struct thread *t, const struct start 
 	return t->read_conn;
 }
 
-/*
- * Something is on this connection (or has this id) already. Draining: its next request has
- * started, so it is finished. Not ended: its end will not come any more.
- */
-static __always_inline void request_displace(struct rec_request *old)
+__hidden void request_displace(struct rec_request *old)
 {
-	if (!(old->flags & REC_F_DRAINING)) {
+	if (!(old->flags & (REC_F_DRAINING | REC_F_WIRE))) {
 		old->flags |= REC_F_NO_END | REC_F_ID_REUSED;
 		count_drop(DROP_ID_REUSED);
 	}
@@ -191,32 +149,23 @@ static __always_inline struct rec_request *request_at(__u64 key, __u64 id, __u32
 }
 
 /*
- * Less than user space waits until it takes a draining request: it is not about to take this one.
- * By the marker's clock; one that lies meets user space half-way, which is counted.
- */
-#define REUSE_NS 50000000ULL
-
-static __always_inline bool request_is_fresh(const struct rec_request *r, __u64 now)
-{
-	__u64 last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
-
-	return now - last < REUSE_NS;
-}
-
-/*
  * Where the request that begins under key is put together: in the place of the one that it ends, as
  * on a connection that is kept alive, else in the thread's scratch, to be inserted. A place in the
- * hash costs as much as all the rest of a start.
+ * hash costs as much as all the rest of a start. What the wire has shown of it until now is the
+ * marker's from here on: reads.
  */
 static __always_inline struct rec_request *request_place(struct thread *t, __u64 key, __u64 now,
-							 bool *insert)
+							 struct rec_reads *reads, bool *insert)
 {
 	struct rec_request *old = bpf_map_lookup_elem(&requests, &key);
 
 	*insert = true;
 	if (!old)
 		return &t->scratch;
-	request_displace(old);
+	if (turn_is_read(old))
+		*reads = old->reads;
+	else
+		request_displace(old);
 	if (!request_is_fresh(old, now))
 		return &t->scratch;
 	*insert = false;
@@ -228,11 +177,13 @@ static __always_inline bool request_open(struct thread *t, const struct start *s
 					 __u64 queue)
 {
 	__u64 key = conn ? conn : request_key_by_id(start->pid_tgid >> 32, start->id);
+	struct rec_reads reads = {};
 	struct rec_request *r;
 	bool insert;
 
-	r = request_place(t, key, start->ns, &insert);
+	r = request_place(t, key, start->ns, &reads, &insert);
 	record_begin(r, start, conn);
+	r->reads = reads;
 	r->queue_ns = queue;
 	r->process = t->process;
 	r->gil_known = t->gil_known;

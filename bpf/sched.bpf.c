@@ -129,21 +129,28 @@ static __always_inline void run_end(struct account *a, struct task_struct *task,
 }
 
 /*
- * The request's end cuts a run. What the thread's CPU clock has not counted yet is the time since
- * its last update, exec_start, which is in the run queue's time.
+ * How long the run that is under way has run. What the thread's CPU clock has not counted yet is
+ * the time since its last update, exec_start, which is in the run queue's time.
  */
-static __always_inline void run_cut(struct account *a, struct task_struct *task, __u64 end_ns)
+static __always_inline __u64 run_so_far(const struct account *a, struct task_struct *task,
+					__u64 end_ns)
 {
 	struct rq *rq = rq_of(task);
-	__u64 lost = cpu_lost_ns(rq), spent = less(end_ns, a->since_ns), ran;
+	__u64 lost = cpu_lost_ns(rq), spent = less(end_ns, a->since_ns);
 
 	if (a->first_run)
-		ran = less(spent, lost - a->lost_ns);
-	else if (rq)
-		ran = task->se.sum_exec_runtime - a->ran_ns +
-		      less(end_ns, task->se.exec_start + lost + a->apart_ns);
-	else
-		ran = a->state == STATE_CPU ? spent : 0;
+		return less(spent, lost - a->lost_ns);
+	if (rq)
+		return task->se.sum_exec_runtime - a->ran_ns +
+		       less(end_ns, task->se.exec_start + lost + a->apart_ns);
+	return a->state == STATE_CPU ? spent : 0;
+}
+
+/* The request's end cuts a run. */
+static __always_inline void run_cut(struct account *a, struct task_struct *task, __u64 end_ns)
+{
+	__u64 ran = run_so_far(a, task, end_ns);
+
 	switch_missed(a, task, end_ns);
 	run_book(a, ran, end_ns);
 }
@@ -263,6 +270,7 @@ __hidden void account_begin(struct thread *t, __u64 start_ns)
 	a->client = 0;
 	a->peer = 0;
 	a->gc_since_ns = 0;
+	a->begin_ns = start_ns;
 	a->since_ns = start_ns;
 	a->first_run = 1;
 	a->ran_ns = task->se.sum_exec_runtime;
@@ -300,14 +308,24 @@ static __always_inline void account_cut(struct account *a, __u64 end_ns)
 
 /* Less than nothing runnable: a run that was told of too late and whose waiting was before the
  * start. */
-static __always_inline void account_settle(struct account *a)
+static __always_inline void states_settle(struct rec_states *states)
 {
-	__s64 runnable = a->spent.ns[STATE_RUNNABLE];
+	__s64 runnable = states->ns[STATE_RUNNABLE];
 
 	if (runnable >= 0)
 		return;
-	a->spent.ns[STATE_RUNNABLE] = 0;
-	a->spent.ns[STATE_CPU] += runnable;
+	states->ns[STATE_RUNNABLE] = 0;
+	states->ns[STATE_CPU] += runnable;
+}
+
+/* What is known of a request's states beside them. */
+static __always_inline void states_flag(struct rec_request *r)
+{
+	r->flags |= REC_F_STATES;
+	if (!r->gil_known)
+		r->flags |= REC_F_GIL_UNSEEN;
+	if (r->process & PROCESS_GC_SEEN)
+		r->flags |= REC_F_GC_SEEN;
 }
 
 __hidden void account_end(struct thread *t, struct rec_request *r)
@@ -324,12 +342,38 @@ __hidden void account_end(struct thread *t, struct rec_request *r)
 	}
 	a->serving = 0;
 	account_cut(a, r->end_ns);
-	account_settle(a);
+	states_settle(&a->spent);
 	r->states = a->spent;
 	peer_choose(a, &r->states.peer);
-	r->flags |= REC_F_STATES;
-	if (!r->gil_known)
-		r->flags |= REC_F_GIL_UNSEEN;
-	if (r->process & PROCESS_GC_SEEN)
-		r->flags |= REC_F_GC_SEEN;
+	states_flag(r);
+}
+
+__hidden void account_look(struct thread *t, struct rec_request *r, __u64 end_ns)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct account *a = &t->account;
+	__u64 ran = run_so_far(a, task, end_ns);
+
+	switch_missed(a, task, end_ns);
+	r->states = a->spent;
+	r->states.ns[STATE_RUNNABLE] += less(end_ns, a->since_ns) - ran;
+	r->states.ns[STATE_CPU] += ran;
+	states_settle(&r->states);
+	peer_choose(a, &r->states.peer);
+	r->reads.states_ns = a->begin_ns;
+	states_flag(r);
+}
+
+/* Sums that may be less than nothing until the run that was cut is booked. */
+__hidden void account_restart(struct thread *t, const struct rec_request *r)
+{
+	struct account *a = &t->account;
+
+	for (int i = 0; i < STATE_COUNT; i++)
+		a->spent.ns[i] -= r->states.ns[i];
+	a->spent.client_read_ns -= r->states.client_read_ns;
+	a->spent.gc_ns -= r->states.gc_ns;
+	a->spent.gc_count -= r->states.gc_count;
+	__builtin_memset(a->peers, 0, sizeof(a->peers));
+	a->begin_ns = r->writes.last_ns;
 }

@@ -21,6 +21,8 @@ enum process_flags {
 	PROCESS_WRITES_LATE = 1 << 0,
 	PROCESS_FD_HIDDEN = 1 << 1,
 	PROCESS_GC_SEEN = 1 << 2,
+	PROCESS_WIRE = 1 << 3,	 /* requests are what its connections show */
+	PROCESS_MARKED = 1 << 4, /* with PROCESS_WIRE: the marker tells of them, too */
 	/* Set here. */
 	PROCESS_TOLD_FD_HIDDEN = 1 << 8,
 };
@@ -40,8 +42,17 @@ struct write_call {
 	__u64 enter_ns;
 	__u64 buffer; /* user address, as kind says */
 	__u64 wanted; /* bytes asked for, 0: not known */
-	__u32 kind;   /* enum write_kind */
-	__u32 pad;
+	__u32 kind;   /* enum call_kind */
+	__u32 wire;   /* 1: of a turn */
+};
+
+/* The read from a client that a thread is in. */
+struct read_call {
+	__u64 conn; /* 0: none */
+	__u64 buffer;
+	__u64 tcp;  /* address of the struct sock, 0: not a TCP connection */
+	__u32 kind; /* enum call_kind */
+	__u32 family;
 };
 
 #define PEERS_MAX 4
@@ -62,6 +73,7 @@ struct account {
 	__u64 apart_ns; /* how far our clock was from the run queue's when its last run ended */
 	__u64 delay_ns; /* the kernel's count of its waiting for a CPU, when its last run ended */
 	__u64 gc_since_ns;
+	__u64 begin_ns; /* since when all of this counts */
 	struct rec_states spent;
 	struct rec_peer peers[PEERS_MAX];
 };
@@ -85,6 +97,7 @@ struct thread {
 	__u16 process; /* enum process_flags */
 	__u16 gil_known;
 	struct write_call call;
+	struct read_call read;
 	struct account account;
 	/* Where a record is put together: uprobe programs can be preempted by another thread's on
 	 * the same CPU, so a per-CPU scratch would not do. */
@@ -129,6 +142,19 @@ struct requests_map {
 	__type(value, struct rec_request);
 };
 
+/* Where somebody listens: what has this end was accepted, not opened. */
+struct listener {
+	__u32 net; /* inode number of the network namespace */
+	__u32 port;
+};
+
+struct listeners_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct listener);
+	__type(value, __u32);
+};
+
 struct ring_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
@@ -145,6 +171,7 @@ extern struct processes_map processes SEC(".maps");
 extern struct pythons_map pythons SEC(".maps");
 extern struct threads_map threads SEC(".maps");
 extern struct requests_map requests SEC(".maps");
+extern struct listeners_map listeners SEC(".maps");
 extern struct ring_map ring SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 
@@ -216,6 +243,26 @@ static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)
 	return (1ULL << 63) | ((__u64)tgid << 40) | (id & ((1ULL << 40) - 1));
 }
 
+/*
+ * Less than user space waits until it takes a draining request: it is not about to take this one.
+ * By the marker's clock; one that lies meets user space half-way, which is counted.
+ */
+#define REUSE_NS 50000000ULL
+
+static __always_inline bool request_is_fresh(const struct rec_request *r, __u64 now)
+{
+	__u64 last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
+
+	return now - last < REUSE_NS;
+}
+
+/* A turn that has read and not answered, but for a go-ahead: a request that waits for its answer.
+ */
+static __always_inline bool turn_is_read(const struct rec_request *r)
+{
+	return (r->flags & REC_F_WIRE) && (!r->writes.first_ns || (r->flags & REC_F_WIRE_INTERIM));
+}
+
 /* User space is woken once when much waits, not by every record from there on; it comes by itself
  * every tick. */
 static __always_inline __u64 wakeup_flags(__u32 size)
@@ -253,6 +300,13 @@ __hidden struct file *file_of_fd(int fd);
 /* The socket of a socket's file. */
 __hidden struct sock *sock_of_file(struct file *file);
 
+/* The end of a socket's file that is ours: where it would be, had it been accepted. False: not
+ * TCP. */
+__hidden bool listener_of_file(struct file *file, struct listener *out);
+
+/* Whether a socket's file came from accept(). */
+__hidden bool is_accepted(struct file *file);
+
 /* Whether reading and writing it goes to a disk: a file, a directory, a block device. */
 __hidden bool is_disk_file(struct file *file);
 
@@ -260,9 +314,19 @@ __hidden bool is_disk_file(struct file *file);
  * Global, so that the verifier walks it once, by itself. */
 int request_tell(struct thread *t);
 
-/* sched.bpf.c: a request begins or ends on this thread; its states. */
+/* Something is on this connection (or has this id) already. Draining: its next request has
+ * started, so it is finished. Not ended: its end will not come any more. */
+__hidden void request_displace(struct rec_request *old);
+
+/*
+ * sched.bpf.c: a request begins or ends on this thread; its states. look: as they are at end_ns,
+ * which is now; the request goes on. restart: what r has had is not of the next one, that began
+ * when r's states were looked at.
+ */
 __hidden void account_begin(struct thread *t, __u64 start_ns);
 __hidden void account_end(struct thread *t, struct rec_request *r);
+__hidden void account_look(struct thread *t, struct rec_request *r, __u64 end_ns);
+__hidden void account_restart(struct thread *t, const struct rec_request *r);
 
 /*
  * sample.bpf.c, to be asked only with sample_waits. prepare: makes room for the samples of a

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "ring_fill.h"
 #include "sample_clock.h"
 #include "tracefs.h"
+#include "tracepoint.h"
 #include "tracer.h"
 #include "wsgiscope.skel.h"
 
@@ -35,7 +35,7 @@ struct tracer {
 	struct wsgiscope *skel;
 	struct bpf_link *links[LINKS_MAX];
 	int link_count;
-	bool reads_attached;
+	bool reads_attached, wire_attached;
 	uint32_t clock_hz;	 /* 0: no clock is wanted */
 	struct bpf_link **clock; /* by CPU, NULL: none there */
 	int cpus;
@@ -104,12 +104,42 @@ static void sampling_set(struct wsgiscope *skel, const struct config *config)
 		bpf_map__set_max_entries(skel->maps.pythons, 1);
 }
 
+/* Which tracepoints are attached together. */
+enum probe_group { GROUP_ALWAYS, GROUP_READS, GROUP_WIRE, GROUP_NONE };
+
+static enum probe_group group_of(const struct bpf_program *program)
+{
+	const char *section = bpf_program__section_name(program);
+
+	if (strncmp(section, "tracepoint/", 11))
+		return GROUP_NONE;
+	if (!strncmp(bpf_program__name(program), "wire_", 5))
+		return GROUP_WIRE;
+	return strstr(section, "sys_enter_read") || strstr(section, "sys_enter_recv")
+		       ? GROUP_READS
+		       : GROUP_ALWAYS;
+}
+
+/* What is not wanted the kernel need not check. */
+static void wire_set(struct wsgiscope *skel, const struct config *config)
+{
+	struct bpf_program *program;
+
+	if (config->mode != MODE_MARKER)
+		return;
+	bpf_map__set_max_entries(skel->maps.listeners, 1);
+	bpf_object__for_each_program (program, skel->obj)
+		if (group_of(program) == GROUP_WIRE)
+			bpf_program__set_autoload(program, false);
+}
+
 static void knobs_set(struct wsgiscope *skel, const struct config *config)
 {
 	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
 	skel->rodata->track_all = !config->pids.count;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
 	sampling_set(skel, config);
+	wire_set(skel, config);
 	bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
 	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);
 }
@@ -177,57 +207,19 @@ static int link_keep(struct tracer *tracer, struct bpf_link *link)
 	return 0;
 }
 
-/* "tracepoint/GROUP/EVENT", by its id rather than by libbpf, which wants tracefs mounted. */
-static int attach_tracepoint(struct tracer *tracer, const struct tracefs *tracefs,
-			     struct bpf_program *program)
-{
-	const char *section = bpf_program__section_name(program);
-	const char *event = strrchr(section, '/') + 1;
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_TRACEPOINT,
-		.size = sizeof(attr),
-	};
-	int64_t id = tracefs_event_id(tracefs, "syscalls", event);
-	struct bpf_link *link;
-	int fd, err;
-
-	if (id < 0) {
-		log_error("tracepoint syscalls/%s: %s; the kernel needs CONFIG_FTRACE_SYSCALLS",
-			  event, strerror(-(int)id));
-		return id;
-	}
-	attr.config = id;
-	fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-	if (fd < 0) {
-		err = -errno;
-		log_error("perf event for syscalls/%s: %s; try as root", event, strerror(errno));
-		return err;
-	}
-	link = bpf_program__attach_perf_event(program, fd);
-	if (!link)
-		close(fd);
-	err = link_keep(tracer, link);
-	if (err)
-		log_error("attaching to syscalls/%s: %s", event, strerror(-err));
-	return err;
-}
-
-static bool is_read_program(const char *section)
-{
-	return strstr(section, "sys_enter_read") || strstr(section, "sys_enter_recv");
-}
-
-static int attach_tracepoints(struct tracer *tracer, const struct tracefs *tracefs, bool reads)
+static int attach_tracepoints(struct tracer *tracer, const struct tracefs *tracefs,
+			      enum probe_group group)
 {
 	struct bpf_program *program;
+	struct bpf_link *link;
 	int err = 0;
 
 	bpf_object__for_each_program (program, tracer->skel->obj) {
-		const char *section = bpf_program__section_name(program);
-
-		if (strncmp(section, "tracepoint/", 11) || is_read_program(section) != reads)
+		if (group_of(program) != group)
 			continue;
-		err = attach_tracepoint(tracer, tracefs, program);
+		err = tracepoint_attach(program, tracefs, &link);
+		if (!err)
+			err = link_keep(tracer, link);
 		if (err)
 			return err;
 	}
@@ -251,7 +243,7 @@ int tracer_attach_kernel(struct tracer *tracer, const struct tracefs *tracefs)
 			return err;
 		}
 	}
-	return attach_tracepoints(tracer, tracefs, false);
+	return attach_tracepoints(tracer, tracefs, GROUP_ALWAYS);
 }
 
 int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs)
@@ -260,9 +252,38 @@ int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs)
 
 	if (tracer->reads_attached)
 		return 0;
-	err = attach_tracepoints(tracer, tracefs, true);
+	err = attach_tracepoints(tracer, tracefs, GROUP_READS);
 	tracer->reads_attached = !err;
 	return err;
+}
+
+int tracer_attach_wire(struct tracer *tracer, const struct tracefs *tracefs)
+{
+	int err;
+
+	if (tracer->wire_attached)
+		return 0;
+	err = attach_tracepoints(tracer, tracefs, GROUP_WIRE);
+	tracer->wire_attached = !err;
+	return err;
+}
+
+void tracer_stop_wire(struct tracer *tracer)
+{
+	tracer->skel->bss->turns_stopped = true;
+}
+
+int tracer_listener_add(struct tracer *tracer, uint64_t net_inode, uint16_t port)
+{
+	/* struct listener of bpf/state.bpf.h. */
+	const struct {
+		__u32 net;
+		__u32 port;
+	} listener = {.net = (__u32)net_inode, .port = port};
+	const __u32 one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.listeners), &listener, &one,
+				   BPF_ANY);
 }
 
 int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd,
@@ -405,12 +426,17 @@ static int request_take(struct tracer *tracer, __u64 key, const struct rec_reque
 
 	if (bpf_map_lookup_and_delete_elem(fd, &key, &now))
 		return 0; /* it has finished by itself */
-	if (now.id != seen->id || now.h.tgid != seen->h.tgid) {
+	/* Of a turn that went on meanwhile there are bytes in the ring that go before it. */
+	if (now.id != seen->id || now.h.tgid != seen->h.tgid ||
+	    (now.flags & REC_F_WIRE &&
+	     (now.writes.calls != seen->writes.calls || now.reads.calls != seen->reads.calls))) {
 		if (bpf_map_update_elem(fd, &key, &now, BPF_NOEXIST))
 			tracer->sweep_races++;
 		return 0;
 	}
 	now.flags = (now.flags & ~REC_F_DRAINING) | (seen->flags & ~REC_F_DRAINING);
+	if (now.flags & REC_F_WIRE)
+		now.end_ns = now.writes.last_ns;
 	if (now.text_bytes > STR_TEXT_MAX)
 		now.text_bytes = 0;
 	now.h.size = offsetof(struct rec_request, text) + ((now.text_bytes + 7) & ~7u);

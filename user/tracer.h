@@ -31,6 +31,9 @@ enum tracer_mark {
 
 /* struct tracer_process.flags, beside enum server_flags: its garbage collections are seen. */
 #define TRACER_GC_SEEN (1U << 2)
+/* Its connections are watched; and the marker tells of its requests, too. */
+#define TRACER_WIRE   (1U << 3)
+#define TRACER_MARKED (1U << 4)
 
 /* Opens, sets the knobs, loads. 0 or -errno, message printed. */
 int tracer_open(const struct config *config, struct tracer **out);
@@ -42,6 +45,16 @@ int tracer_attach_kernel(struct tracer *tracer, const struct tracefs *tracefs);
 /* The read system calls, for servers that hide the client's descriptor; once is enough. */
 int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs);
 
+/* Reads from clients, accept and close, for processes with TRACER_WIRE; once is enough. */
+int tracer_attach_wire(struct tracer *tracer, const struct tracefs *tracefs);
+
+/* Turns of connections begin and end no more: what is there can be taken as it is. */
+void tracer_stop_wire(struct tracer *tracer);
+
+/* A TCP port on which a traced process listens, in the network namespace of this inode number:
+ * connections that have it were accepted. 0 or -errno. */
+int tracer_listener_add(struct tracer *tracer, uint64_t net_inode, uint16_t port);
+
 /* Binds the program of a mark to a perf event; the link is the caller's. 0 or -errno. */
 int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd,
 		       struct bpf_link **out);
@@ -50,7 +63,7 @@ int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd
 
 /* What the kernel side is told of a process. */
 struct tracer_process {
-	unsigned int flags; /* enum server_flags, TRACER_GC_SEEN */
+	unsigned int flags; /* enum server_flags, TRACER_GC_SEEN, _WIRE, _MARKED */
 	uint32_t gil_bytes; /* of CPython's GIL structure, 0: not known, or there is none */
 	uint64_t gil[TRACER_GILS_MAX]; /* addresses, 0: none */
 };

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * Requests from socket bytes: turns of the connections that a process has accepted. A turn is what
+ * was read, then what was written; it lies among the requests under its connection, and ends when
+ * bytes arrive after it has answered, when the next answer begins, when the connection is closed,
+ * or when user space finds it at rest. The heads' bytes go out beside it. No head is parsed here,
+ * and none of this is a request yet: user/wire.c makes requests of it.
+ */
+#include "tcp.bpf.h"
+#include "turn.bpf.h"
+#include "write.bpf.h"
+
+/* Of turns; apart from the marker's ids, which count from 1 in each process. */
+#define TURN_ID_FIRST (1ULL << 40)
+static __u64 turns;
+
+/* Set by user space when the trace ends: what it takes from here on is not changed any more. */
+bool turns_stopped;
+
+/* --- what the heads' bytes go out in ---------------------------------------------------------- */
+
+struct span {
+	__u64 conn;
+	__u64 id;
+	__u64 offset;
+	__u64 address; /* in user memory */
+	__u32 what;    /* enum rec_wire_what */
+	__u32 bytes;
+};
+
+/* room: a power of two, for the ring reserves a size that is known beforehand. */
+static __always_inline void span_emit_in(const struct span *span, const __u32 room)
+{
+	__u32 bytes = span->bytes;
+	struct rec_wire_bytes *out;
+
+	barrier_var(bytes); /* the verifier wants a check that the compiler would leave out */
+	if (!bytes || bytes > room)
+		return;
+	out = bpf_ringbuf_reserve(&ring, sizeof(*out) + room, 0);
+	if (!out) {
+		count_drop(DROP_RING_FULL);
+		return;
+	}
+	header_fill(&out->h, REC_WIRE, sizeof(*out) + ((bytes + 7) & ~7u),
+		    bpf_get_current_pid_tgid(), bpf_ktime_get_ns());
+	out->conn = span->conn;
+	out->id = span->id;
+	out->offset = span->offset;
+	out->what = span->what;
+	out->bytes = bytes;
+	*(__u64 *)(out->data + ((bytes - 1) & (room - 1) & ~7u)) = 0;
+	if (bpf_probe_read_user(out->data, bytes, (const void *)span->address)) {
+		bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);
+		count_drop(DROP_WIRE_UNREAD);
+		return;
+	}
+	bpf_ringbuf_submit(out, wakeup_flags(sizeof(*out) + room));
+}
+
+__noinline int span_emit(const struct span *span)
+{
+	if (!span)
+		return 0;
+	if (span->bytes <= 256)
+		span_emit_in(span, 256);
+	else if (span->bytes <= 1024)
+		span_emit_in(span, 1024);
+	else if (span->bytes <= 2048)
+		span_emit_in(span, 2048);
+	else
+		span_emit_in(span, WIRE_READ_MAX);
+	return 0;
+}
+
+/* How much of a call's bytes is copied, where so many of its turn have been before. */
+static __always_inline __u32 span_bytes(__u64 before, __u64 bytes, __u32 max)
+{
+	if (before >= max)
+		return 0;
+	return bytes < max - before ? bytes : max - before;
+}
+
+#define VECTORS_MAX 4
+
+/* From the memory that an iovec array names, in its order. */
+static __always_inline void vector_emit(struct span *span, __u64 vector, __u32 left)
+{
+	struct user_iovec iov;
+
+	for (int i = 0; i < VECTORS_MAX && left; i++) {
+		if (bpf_probe_read_user(&iov, sizeof(iov),
+					(const void *)(vector + i * sizeof(iov)))) {
+			count_drop(DROP_WIRE_UNREAD);
+			return;
+		}
+		span->address = iov.base;
+		span->bytes = iov.len < left ? iov.len : left;
+		span_emit(span);
+		left -= span->bytes;
+		span->offset += span->bytes;
+	}
+}
+
+/* The first bytes of a call's data, of which there are so many. */
+__noinline int call_emit(struct span *span, __u32 kind, __u64 buffer)
+{
+	struct user_msghdr msg;
+
+	if (!span || !span->bytes || kind == CALL_FILE)
+		return 0;
+	if (kind == CALL_BUFFER) {
+		span->address = buffer;
+		return span_emit(span);
+	}
+	if (kind == CALL_MESSAGE || kind == CALL_MESSAGES) {
+		if (bpf_probe_read_user(&msg, sizeof(msg), (const void *)buffer)) {
+			count_drop(DROP_WIRE_UNREAD);
+			return 0;
+		}
+		buffer = msg.iov;
+	}
+	vector_emit(span, buffer, span->bytes);
+	return 0;
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+/* An answer has begun, and it is not an interim one. */
+static __always_inline bool turn_is_answered(const struct rec_request *r)
+{
+	return r->writes.first_ns && !(r->flags & REC_F_WIRE_INTERIM);
+}
+
+static __always_inline void turn_emit(struct rec_request *r)
+{
+	r->end_ns = r->writes.last_ns;
+	if (!r->writes.first_ns)
+		r->flags |= REC_F_NO_END;
+	request_emit(r);
+}
+
+/* It is not open any more on its thread, which is this one. */
+static __always_inline void turn_leave(struct thread *t, struct rec_request *r)
+{
+	if (r->flags & REC_F_WIRE_LEFT)
+		return;
+	r->flags |= REC_F_WIRE_LEFT;
+	if (t->account.open)
+		t->account.open--;
+}
+
+/*
+ * This thread turns to a connection: what it served before is over for it, if that is answered.
+ * Greenlets leave requests unanswered: then those, and the ones that they take turns with, have no
+ * states of their own.
+ */
+static __always_inline void thread_turn(struct thread *t)
+{
+	__u64 key = t->key;
+	struct rec_request *before;
+
+	if (!key)
+		return;
+	before = bpf_map_lookup_elem(&requests, &key);
+	if (!before || before->id != t->id) {
+		if (t->account.open)
+			t->account.open--; /* user space has taken it */
+		return;
+	}
+	if (!turn_is_answered(before))
+		before->flags |= REC_F_STATES_MIXED;
+	else
+		turn_leave(t, before);
+}
+
+static __always_inline void turn_fill(struct rec_request *r, __u64 conn, __u64 now)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tgid = pid_tgid >> 32;
+	struct process *p = process_find(tgid);
+
+	__builtin_memset(r, 0, __builtin_offsetof(struct rec_request, text));
+	header_fill(&r->h, REC_REQUEST, sizeof(*r), pid_tgid, now);
+	r->conn = conn;
+	r->start_ns = now;
+	r->fd = -1;
+	r->flags = REC_F_WIRE;
+	if (p) {
+		r->process = p->flags;
+		r->gil_known = p->gil_bytes != 0;
+	}
+}
+
+/* Where the turn that begins is put together, as request_place() of request.bpf.c. */
+static __always_inline struct rec_request *turn_place(struct thread *t, __u64 conn, __u64 now,
+						      bool *insert)
+{
+	struct rec_request *old = bpf_map_lookup_elem(&requests, &conn);
+
+	*insert = true;
+	if (!old)
+		return &t->scratch;
+	if (old->flags & REC_F_WIRE)
+		turn_emit(old);
+	else
+		request_displace(old);
+	if (!request_is_fresh(old, now))
+		return &t->scratch;
+	*insert = false;
+	return old;
+}
+
+static __always_inline int turn_put(struct rec_request *r, __u64 conn, bool insert)
+{
+	if (insert && bpf_map_update_elem(&requests, &conn, r, BPF_ANY)) {
+		count_drop(DROP_REQUESTS_FULL);
+		return -1;
+	}
+	count_event(EVENT_TURN);
+	return 0;
+}
+
+/* Bytes have come: a turn begins. Global, as are the next, so that the verifier walks it once. */
+__noinline int turn_begin(struct thread *t, __u64 now)
+{
+	struct rec_request *r;
+	__u64 conn;
+	bool insert;
+
+	if (!t)
+		return -1;
+	conn = t->read.conn;
+	thread_turn(t);
+	r = turn_place(t, conn, now, &insert);
+	turn_fill(r, conn, now);
+	r->id = TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
+	r->writes.family = t->read.family;
+	r->queue_ns = queue_of((struct sock *)t->read.tcp, now);
+	t->key = conn;
+	t->id = r->id;
+	if (turn_put(r, conn, insert))
+		return -1;
+	account_begin(t, now);
+	return 0;
+}
+
+/*
+ * A write to a connection that has no turn open: more of an answer whose turn was taken, which on
+ * its own thread goes on as before, states and all; or the answer to a request that came with
+ * another one, which user space will know.
+ */
+__noinline int turn_answer(struct thread *t, __u64 conn, __u32 family)
+{
+	struct rec_request *r;
+	bool insert;
+	__u64 now;
+
+	if (!t)
+		return -1;
+	now = bpf_ktime_get_ns();
+	r = turn_place(t, conn, now, &insert);
+	turn_fill(r, conn, now);
+	r->flags |= REC_F_WIRE_ANSWER;
+	r->id = t->key == conn ? t->id : TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
+	r->writes.family = family;
+	return turn_put(r, conn, insert);
+}
+
+/* The next of several requests that came together: from the end of the one before. */
+static __always_inline int answer_next(struct thread *t, struct rec_request *r, __u64 conn)
+{
+	bool mine = t->key == conn && t->id == r->id && (r->flags & REC_F_STATES);
+	__u32 family = r->writes.family;
+
+	if (mine) {
+		account_restart(t, r);
+		t->id = TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
+	} else if (t->key == conn) {
+		turn_leave(t, r); /* no states from here on */
+		t->key = 0;
+	}
+	return turn_answer(t, conn, family);
+}
+
+/* States as of now: nobody knows which write is the last. */
+static __always_inline void turn_look(struct thread *t, struct rec_request *r, __u64 conn,
+				      __u64 now)
+{
+	bool mine = t->key == conn && t->id == r->id;
+
+	if (mine && t->account.serving && !t->account.mixed && !(r->flags & REC_F_STATES_MIXED)) {
+		account_look(t, r, now);
+		return;
+	}
+	r->flags |= REC_F_STATES_MIXED;
+	r->flags &= ~REC_F_STATES;
+	if (mine || r->h.tid != (__u32)bpf_get_current_pid_tgid())
+		return;
+	t->account.mixed = 1; /* it has served another one meanwhile */
+	if (turn_is_answered(r))
+		turn_leave(t, r);
+}
+
+static __always_inline bool is_http(const char *b)
+{
+	return b[0] == 'H' && b[1] == 'T' && b[2] == 'T' && b[3] == 'P' && b[4] == '/' &&
+	       b[8] == ' ';
+}
+
+/* The first bytes of a write, zeros behind them. */
+static __always_inline void write_peek(const struct write_call *call, long ret, char *head)
+{
+	__u64 data = ret > 0 ? write_data(call) : 0;
+	__u32 bytes = ret < HEAD_BYTES ? ret : HEAD_BYTES;
+
+	barrier_var(bytes);
+	if (data && bytes <= HEAD_BYTES && bpf_probe_read_user(head, bytes, (const void *)data))
+		head[0] = 0;
+}
+
+/* What the first bytes of a write of so many say of the turn. */
+static __always_inline void turn_status(struct rec_request *r, const char *head, __u64 bytes)
+{
+	bool first = r->writes.bytes == bytes;
+	__u16 status = bytes >= HEAD_BYTES ? status_parse(head) : 0;
+
+	if (!r->writes.wire_status && status)
+		r->writes.wire_status = status;
+	if ((first || r->flags & REC_F_WIRE_INTERIM) && !status && bytes >= HEAD_BYTES &&
+	    ((is_http(head) && head[9] == '1') || (head[0] == 'S' && head[12] == 'C')))
+		r->flags |= REC_F_WIRE_INTERIM;
+	else
+		r->flags &= ~REC_F_WIRE_INTERIM;
+	if (bytes == 5 && head[0] == '0' && head[1] == '\r' && head[2] == '\n' && head[3] == '\r' &&
+	    head[4] == '\n')
+		r->flags |= REC_F_WIRE_LAST_CHUNK;
+	else
+		r->flags &= ~REC_F_WIRE_LAST_CHUNK;
+}
+
+__noinline int turn_written(struct thread *t, __u64 conn, long ret)
+{
+	char head[HEAD_BYTES + 2] = {};
+	struct span span = {.conn = conn, .what = WIRE_WRITTEN};
+	struct rec_request *r;
+	__u64 now, bytes;
+
+	if (!t || turns_stopped)
+		return 0;
+	r = bpf_map_lookup_elem(&requests, &conn);
+	if (!r || !(r->flags & REC_F_WIRE))
+		return 0;
+	count_event(EVENT_WRITE);
+	write_peek(&t->call, ret, head);
+	if (r->writes.wire_status && ret >= HEAD_BYTES && is_http(head)) {
+		if (answer_next(t, r, conn))
+			return 0;
+		r = bpf_map_lookup_elem(&requests, &conn);
+		if (!r)
+			return 0;
+	}
+	now = bpf_ktime_get_ns();
+	span.offset = r->writes.bytes;
+	bytes = write_count(r, &t->call, ret, now);
+	r->flags &= ~REC_F_WRITING;
+	r->h.time_ns = now;
+	if (bytes) {
+		turn_status(r, head, bytes);
+		span.id = r->id;
+		span.bytes = span_bytes(span.offset, bytes, WIRE_WRITTEN_MAX);
+		call_emit(&span, t->call.kind, t->call.buffer);
+	}
+	turn_look(t, r, conn, now);
+	return 0;
+}
+
+/* Bytes have come on the connection of t->read. */
+__noinline int turn_read(struct thread *t, long ret)
+{
+	struct span span = {.what = WIRE_READ};
+	struct rec_request *r;
+	__u64 conn, now;
+
+	if (!t || ret <= 0 || turns_stopped)
+		return 0;
+	count_event(EVENT_READ);
+	now = bpf_ktime_get_ns();
+	conn = t->read.conn;
+	r = bpf_map_lookup_elem(&requests, &conn);
+	if (r && r->h.tgid == current_tgid() && !(r->flags & (REC_F_WIRE | REC_F_DRAINING))) {
+		r->reads.bytes += ret; /* the body of a marked request */
+		r->reads.calls++;
+		return 0;
+	}
+	if (!r || r->h.tgid != current_tgid() || r->flags & REC_F_DRAINING || turn_is_answered(r)) {
+		if (turn_begin(t, now))
+			return 0;
+		r = bpf_map_lookup_elem(&requests, &conn);
+		if (!r)
+			return 0;
+	}
+	span.conn = conn;
+	span.id = r->id;
+	span.offset = r->reads.bytes;
+	span.bytes = span_bytes(span.offset, ret, WIRE_READ_MAX);
+	r->reads.bytes += ret;
+	r->reads.calls++;
+	r->h.time_ns = now;
+	return call_emit(&span, t->read.kind, t->read.buffer);
+}
+
+/* The turn that lies there is over, if it is this process's; true: it is, and was told of. */
+__hidden bool turn_close(__u64 conn, __u32 tgid)
+{
+	struct rec_request *r = bpf_map_lookup_elem(&requests, &conn);
+	struct thread *t;
+
+	if (!r || r->h.tgid != tgid)
+		return false;
+	if (turns_stopped || !(r->flags & REC_F_WIRE))
+		return true; /* the marker's */
+	t = thread_find();
+	if (t && r->h.tid == (__u32)bpf_get_current_pid_tgid()) {
+		turn_leave(t, r);
+		if (t->key == conn) {
+			t->key = 0;
+			t->account.serving = t->account.open != 0;
+		}
+	}
+	r->flags |= REC_F_WIRE_CLOSED;
+	turn_emit(r);
+	bpf_map_delete_elem(&requests, &conn);
+	return true;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+/*
+ * Where there is no marker: the system calls by which a process gets, reads and closes the
+ * connections of its clients. Only what it has accepted counts, never what it has opened itself.
+ * What a read means to the connection is turn.bpf.c's.
+ */
+#include "turn.bpf.h"
+
+#define MSG_PEEK 2
+
+/* Traced reads under way on all CPUs: while there are none, no read's return is looked at. */
+static __u64 reads_open;
+
+/* --- reads ------------------------------------------------------------------------------------ */
+
+static __always_inline int wire_read_enter(enum call_kind kind, int fd, __u64 buffer, __u64 flags)
+{
+	__u32 tgid = current_tgid();
+	struct process *p = process_find(tgid);
+	struct file *file;
+	struct thread *t;
+	struct sock *sk;
+	__u64 conn;
+
+	if (!p || !(p->flags & PROCESS_WIRE) || flags & MSG_PEEK)
+		return 0;
+	file = file_of_fd(fd);
+	conn = file ? conn_of_file(file) : 0;
+	if (!conn || !is_accepted(file))
+		return 0;
+	t = thread_get();
+	if (!t)
+		return 0;
+	if (!t->read.conn)
+		__sync_fetch_and_add(&reads_open, 1);
+	sk = sock_of_file(file);
+	t->read.conn = conn;
+	t->read.buffer = buffer;
+	t->read.kind = kind;
+	t->read.family = family_of_file(file);
+	t->read.tcp = t->read.family == REC_FAMILY_UNIX ? 0 : (__u64)sk;
+	return 0;
+}
+
+static __always_inline int wire_read_exit(long ret)
+{
+	struct thread *t;
+
+	if (!reads_open)
+		return 0;
+	t = thread_find();
+	if (!t || !t->read.conn)
+		return 0;
+	__sync_fetch_and_add(&reads_open, -1);
+	turn_read(t, ret);
+	t->read.conn = 0;
+	return 0;
+}
+
+#define WIRE_READ_CALL(name, kind, flags)                                                          \
+	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
+	int wire_enter_##name(struct trace_event_raw_sys_enter *ctx)                               \
+	{                                                                                          \
+		return wire_read_enter(kind, (int)ctx->args[0], ctx->args[1], flags);              \
+	}                                                                                          \
+	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
+	int wire_exit_##name(struct trace_event_raw_sys_exit *ctx)                                 \
+	{                                                                                          \
+		return wire_read_exit(ctx->ret);                                                   \
+	}
+
+WIRE_READ_CALL(read, CALL_BUFFER, 0)
+WIRE_READ_CALL(readv, CALL_VECTOR, 0)
+WIRE_READ_CALL(recvfrom, CALL_BUFFER, ctx->args[3])
+WIRE_READ_CALL(recvmsg, CALL_MESSAGE, ctx->args[2])
+
+/* --- accept, close ---------------------------------------------------------------------------- */
+
+/* A listener that user space has not found, as one that has just begun to listen. */
+static __always_inline int wire_accept(long fd)
+{
+	__u32 tgid = current_tgid(), one = 1;
+	struct process *p = process_find(tgid);
+	struct listener listener;
+	struct file *file;
+
+	if (fd < 0 || !p || !(p->flags & PROCESS_WIRE))
+		return 0;
+	file = file_of_fd(fd);
+	if (!file || !conn_of_file(file) || !listener_of_file(file, &listener))
+		return 0;
+	if (!bpf_map_lookup_elem(&listeners, &listener) &&
+	    bpf_map_update_elem(&listeners, &listener, &one, BPF_ANY))
+		count_drop(DROP_REQUESTS_FULL);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept")
+int wire_exit_accept(struct trace_event_raw_sys_exit *ctx)
+{
+	return wire_accept(ctx->ret);
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept4")
+int wire_exit_accept4(struct trace_event_raw_sys_exit *ctx)
+{
+	return wire_accept(ctx->ret);
+}
+
+static __always_inline int wire_close(int fd)
+{
+	__u32 tgid = current_tgid();
+	struct process *p = process_find(tgid);
+	struct rec_wire_bytes gone = {.what = WIRE_CLOSED};
+	struct file *file;
+
+	if (!p || !(p->flags & PROCESS_WIRE))
+		return 0;
+	file = file_of_fd(fd);
+	gone.conn = file ? conn_of_file(file) : 0;
+	if (!gone.conn || !is_accepted(file) || turn_close(gone.conn, tgid))
+		return 0;
+	if (p->flags & PROCESS_MARKED)
+		return 0;
+	header_fill(&gone.h, REC_WIRE, sizeof(gone), bpf_get_current_pid_tgid(),
+		    bpf_ktime_get_ns());
+	emit(&gone, sizeof(gone));
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_close")
+int wire_enter_close(struct trace_event_raw_sys_enter *ctx)
+{
+	return wire_close((int)ctx->args[0]);
+}
+
+SEC("tracepoint/syscalls/sys_enter_shutdown")
+int wire_enter_shutdown(struct trace_event_raw_sys_enter *ctx)
+{
+	return wire_close((int)ctx->args[0]);
+}
