@@ -144,13 +144,19 @@ static void times_fill(const struct assembler *assembler, const struct event *ev
 		out->first_byte_ns = span(from->start_ns, from->writes.first_ns);
 }
 
+/* Seen on a socket alone. */
+static bool is_wire(const struct event_request *from)
+{
+	return from->turn.made || from->turn.is_turn;
+}
+
 /* Output time, blocks and bytes: what the marker could not see or had no time to say is unseen. */
 static void output_fill(const struct event_request *from, struct request *out)
 {
 	out->output_ns = REQUEST_UNSEEN;
 	out->blocks = REQUEST_UNSEEN;
 	out->bytes = REQUEST_UNSEEN;
-	if (from->no_end || from->blocks_unseen)
+	if (from->no_end || from->blocks_unseen || is_wire(from))
 		return;
 	out->bytes = seen(from->bytes);
 	if (from->is_bytes || from->is_str) {
@@ -170,6 +176,7 @@ static int64_t status_seen(unsigned int status, unsigned int max)
 
 static void writes_fill(const struct event_request *from, struct request *out)
 {
+	out->request_bytes = from->reads.bytes ? seen(from->reads.bytes) : REQUEST_UNSEEN;
 	out->write_calls = REQUEST_UNSEEN;
 	out->write_bytes = REQUEST_UNSEEN;
 	out->write_ns = REQUEST_UNSEEN;
@@ -282,8 +289,16 @@ static bool is_disconnect_exception(struct request_text type)
 /* close() before the end, where there was a body to be taken to its end. */
 static bool is_closed_early(const struct event_request *from)
 {
-	return from->closed && !from->exhausted && !from->raised_iter && !from->is_bytes &&
-	       !from->is_str && !from->is_file_wrapper && !from->blocks_unseen;
+	return !is_wire(from) && from->closed && !from->exhausted && !from->raised_iter &&
+	       !from->is_bytes && !from->is_str && !from->is_file_wrapper && !from->blocks_unseen;
+}
+
+/* What a socket shows: no answer, one that broke off, a client that would not take it. */
+static enum request_outcome outcome_of_wire(const struct event_request *from)
+{
+	if (is_disconnect_error(from->writes.error))
+		return OUTCOME_DISCONNECT;
+	return from->no_end || from->turn.truncated ? OUTCOME_UNCLOSED : OUTCOME_OK;
 }
 
 static enum request_outcome outcome_of(const struct event_request *from)
@@ -293,6 +308,8 @@ static enum request_outcome outcome_of(const struct event_request *from)
 	bool bodiless =
 		text_is(from->method.text, "HEAD") || from->status == 204 || from->status == 304;
 
+	if (is_wire(from))
+		return outcome_of_wire(from);
 	/* The socket failed, and what came out of the application is that failure handed on. */
 	if (gone && !from->raised_close && is_disconnect_exception(from->exception.text))
 		return OUTCOME_DISCONNECT;
@@ -327,7 +344,8 @@ static uint32_t notes_of(const struct event_request *from)
 	notes |= from->nested ? NOTE_NESTED : 0;
 	notes |= from->no_start ? NOTE_NO_START : 0;
 	notes |= from->text_unread ? NOTE_TEXT_UNREADABLE : 0;
-	notes |= is_closed_early(from) ? NOTE_CLOSED_EARLY : 0;
+	notes |= is_closed_early(from) || from->turn.truncated ? NOTE_CLOSED_EARLY : 0;
+	notes |= from->turn.pipelined ? NOTE_PIPELINED : 0;
 	notes |= from->id_reused ? NOTE_ID_REUSED : 0;
 	notes |= from->states.mixed ? NOTE_STATES_MIXED : 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -389,12 +407,21 @@ void assembler_request(struct assembler *assembler, const struct event *event, s
 	};
 	if (from->raised_call || from->raised_iter || from->raised_close)
 		out->exception = from->exception.text;
+	if (is_wire(from)) {
+		out->mode = REQUEST_WIRE;
+		out->status = status_seen(from->writes.status, 599);
+	}
 	names_fill(assembler, event, out);
 	times_fill(assembler, event, out);
 	output_fill(from, out);
 	writes_fill(from, out);
 	states_fill(assembler, from, out);
 	path_fill(assembler, from, out);
+}
+
+const char *assembler_server(const struct assembler *assembler, uint32_t pid)
+{
+	return worker_table_get(assembler->workers, pid).server;
 }
 
 static uint64_t clamp(uint64_t value)

@@ -26,6 +26,9 @@ void assembler_learn(struct assembler *assembler, const struct event *event);
  */
 void assembler_request(struct assembler *assembler, const struct event *event, struct request *out);
 
+/* The name of the server that a process runs, NULL: not known. */
+const char *assembler_server(const struct assembler *assembler, uint32_t pid);
+
 /* From an event of kind BLOCK; borrows nothing. */
 void assembler_block(const struct assembler *assembler, const struct event *event,
 		     struct request_block *out);

@@ -168,7 +168,8 @@ static void marker_run(struct check_context *context, struct check_result *resul
 	if (!tree_searched(&search, context, result))
 		return;
 	if (!search.matching)
-		check_set(result, CHECK_FAIL, ADD_MARKER, "none in %d or its descendants",
+		check_set(result, CHECK_WARN, ADD_MARKER,
+			  "none in %d or its descendants: traced by the wire, with less to see",
 			  context->pid);
 	else if (marker->version != WSGISCOPE_MARKS_VERSION)
 		check_set(result, CHECK_FAIL,

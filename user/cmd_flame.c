@@ -19,7 +19,7 @@
 
 /* clang-format off */
 static const struct option_row flame_rows[] = {
-	ROW_PID, ROW_DURATION, ROW_SAMPLE_HZ, ROW_OFF_CPU, ROW_WALL, ROW_NATIVE,
+	ROW_PID, ROW_MODE, ROW_DURATION, ROW_SAMPLE_HZ, ROW_OFF_CPU, ROW_WALL, ROW_NATIVE,
 	ROW_PROFILE_OUTPUT, ROW_FORMAT, ROW_LINES, ROW_ROUTE, ROW_PATH, ROW_METHOD, ROW_STATUS,
 	ROW_SLOWER_THAN, ROW_OUTSIDE, ROW_BY, ROW_EACH, ROW_MAX_FILES,
 	{.name = "diff", .type = OPTION_STRING, .offset = offsetof(struct config, against),

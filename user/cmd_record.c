@@ -17,7 +17,7 @@
 
 /* clang-format off */
 static const struct option_row record_rows[] = {
-	ROW_OUTPUT, ROW_PID, ROW_DURATION, ROW_BLOCKS,
+	ROW_OUTPUT, ROW_PID, ROW_MODE, ROW_DURATION, ROW_BLOCKS,
 	{.name = "samples", .type = OPTION_FLAG, .offset = offsetof(struct config, samples),
 	 .help = "also stacks, for profiles: where threads run"},
 	ROW_SAMPLE_HZ, ROW_OFF_CPU, ROW_WALL, ROW_NATIVE, ROW_RING_SIZE, ROW_MAX_IN_FLIGHT, {0},

@@ -32,6 +32,7 @@ static const struct option_row serve_rows[] = {
 	 .argument = "FILE",
 	 .help = "patterns of paths, limits, buckets; SIGHUP reads it again"},
 	ROW_PID,
+	ROW_MODE,
 	ROW_DURATION,
 	{.name = "gc",
 	 .type = OPTION_FLAG,

@@ -21,9 +21,11 @@
 
 /* clang-format off */
 static const struct option_row trace_rows[] = {
-	ROW_PID, ROW_DURATION, ROW_COUNT, ROW_JSON, ROW_MIN_MS, ROW_PATH, ROW_BLOCKS,
+	ROW_PID, ROW_MODE, ROW_DURATION, ROW_COUNT, ROW_JSON, ROW_MIN_MS, ROW_PATH, ROW_BLOCKS,
 	{.name = "stacks", .type = OPTION_STRING, .offset = offsetof(struct config, each),
 	 .argument = "DIRECTORY", .help = "also a profile a request, in files of this directory"},
+	{.name = "top-frame", .type = OPTION_FLAG, .offset = offsetof(struct config, top_frame),
+	 .help = "also the application's function in which each request was most"},
 	ROW_SLOWER_THAN, ROW_FORMAT, ROW_MAX_FILES, ROW_STATSD, ROW_DOGSTATSD, ROW_RING_SIZE,
 	ROW_MAX_IN_FLIGHT, {0},
 };
@@ -46,7 +48,7 @@ static const struct config trace_defaults = {
 /* Of a slow request it is not known beforehand whether it computes or waits: both are sampled. */
 static bool stacks_check(struct config *config, const struct profile_format **format)
 {
-	config->samples = config->wall = config->each != NULL;
+	config->samples = config->wall = config->each != NULL || config->top_frame;
 	if (config->each)
 		return profile_options_check(config, &format_svg, format);
 	if (config->format || config->slower_ms > 0) {

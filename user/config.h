@@ -11,6 +11,14 @@
 
 #define CONFIG_PIDS_MAX 64
 
+/* What tells of requests. */
+enum config_mode {
+	MODE_AUTO,   /* the marker where a process has it, the wire where it has not */
+	MODE_MARKER, /* the marker alone */
+	MODE_WIRE,   /* the wire alone, also where there is a marker */
+	MODE_BOTH,   /* the marker, and beside it the wire */
+};
+
 struct config_pids {
 	int count;
 	int list[CONFIG_PIDS_MAX];
@@ -19,6 +27,7 @@ struct config_pids {
 struct config {
 	/* -p of a verb that attaches, as often as it was given: workers and masters; none: all */
 	struct config_pids pids;
+	unsigned int mode; /* --mode: enum config_mode */
 
 	/* The collector's marks of each Python, too: the kernel arms them process by process, each
 	 * in a time that grows with their number. */
@@ -56,6 +65,7 @@ struct config {
 	const char *by;	     /* --by route: its outermost frame */
 	bool lines;	     /* --lines: each line of a function is a frame of its own */
 	const char *format;  /* --format */
+	bool top_frame;	     /* --top-frame: where each request was most */
 	const char *each;    /* --each, --stacks DIR: one profile a request */
 	uint64_t max_files;  /* --max-files: of those */
 	const char *against; /* --diff A B: A; B is input */

@@ -24,6 +24,8 @@ static const char *const event_names[EVENT_COUNT] = {
 	[EVENT_RECORD] = "records",
 	[EVENT_SAMPLE] = "samples",
 	[EVENT_WAIT_UNASKED] = "waits_unasked",
+	[EVENT_TURN] = "turns",
+	[EVENT_READ] = "reads",
 };
 
 static const char *const loss_names[DROP_REASONS] = {
@@ -41,16 +43,19 @@ static const char *const loss_names[DROP_REASONS] = {
 	[DROP_IN_FLIGHT] = "in_flight",
 	[DROP_WAIT_UNSAMPLED] = "wait_unsampled",
 	[DROP_CODE_LOST] = "code_lost",
+	[DROP_WIRE_UNREAD] = "wire_unread",
 };
 
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
-_Static_assert(EVENT_WAIT_UNASKED + 1 == EVENT_COUNT, "a new event needs its name above");
-_Static_assert(DROP_CODE_LOST + 1 == DROP_REASONS, "a new reason needs its name above");
+_Static_assert(EVENT_READ + 1 == EVENT_COUNT, "a new event needs its name above");
+_Static_assert(DROP_WIRE_UNREAD + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
-_Static_assert(DROP_REASONS + 2 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
+_Static_assert(DROP_REASONS + 12 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
+_Static_assert(WIRE_READ_MAX <= EVENT_WIRE_BYTES && WIRE_WRITTEN_MAX <= EVENT_WIRE_BYTES,
+	       "what is copied of a connection fits");
 _Static_assert(REC_SERVER_MAX == EVENT_SERVER_BYTES, "server names fit");
 _Static_assert(REC_APP_MAX == EVENT_APP_BYTES, "application names fit");
 
@@ -225,6 +230,25 @@ static void flags_decode(const struct rec_request *record, struct event_request 
 	out->id_reused = flags & REC_F_ID_REUSED;
 }
 
+static void turn_decode(const struct rec_request *record, struct event_request *out)
+{
+	uint32_t flags = record->flags;
+
+	out->reads = (struct event_reads){
+		.bytes = record->reads.bytes,
+		.calls = record->reads.calls,
+		.states_ns = record->reads.states_ns,
+	};
+	out->turn = (struct event_turn){
+		.is_turn = flags & REC_F_WIRE,
+		.conn = record->conn,
+		.last_ns = record->writes.last_ns,
+		.answer = flags & REC_F_WIRE_ANSWER,
+		.last_chunk = flags & REC_F_WIRE_LAST_CHUNK,
+		.closed = flags & REC_F_WIRE_CLOSED,
+	};
+}
+
 static int request_decode(const void *raw, size_t bytes, struct event_request *out)
 {
 	const size_t fixed = offsetof(struct rec_request, text);
@@ -245,6 +269,7 @@ static int request_decode(const void *raw, size_t bytes, struct event_request *o
 	out->status = record.status;
 	flags_decode(&record, out);
 	out->queue_ns = record.queue_ns;
+	turn_decode(&record, out);
 	if (writes_decode(&record.writes, &out->writes) || states_decode(&record, &out->states))
 		return -EBADMSG;
 	return strings_decode(&record, out);
@@ -308,6 +333,7 @@ static int worker_decode(const void *raw, size_t bytes, struct event_worker *out
 	out->python = record.python;
 	memcpy(out->server, record.server, sizeof(out->server));
 	out->has_marker = record.flags & REC_WORKER_MARKER;
+	out->is_wired = record.flags & REC_WORKER_WIRE;
 	memcpy(out->app, record.app, sizeof(out->app));
 	out->app_source = !record.app[0]			  ? APP_UNKNOWN
 			  : record.flags & REC_WORKER_APP_ADDRESS ? APP_ADDRESS
@@ -328,6 +354,31 @@ static int counters_decode(const void *raw, size_t bytes, struct event_counters 
 	for (int i = 0; i < DROP_REASONS; i++)
 		out->losses[i] = (struct request_count){loss_names[i], record.drops[i]};
 	out->waits_unasked = record.events[EVENT_WAIT_UNASKED];
+	return 0;
+}
+
+static int wire_decode(const void *raw, size_t bytes, struct event_wire *out)
+{
+	static const enum event_wire_what whats[] = {
+		[WIRE_READ] = WIRE_WAS_READ,
+		[WIRE_WRITTEN] = WIRE_WAS_WRITTEN,
+		[WIRE_CLOSED] = WIRE_WAS_CLOSED,
+	};
+	struct rec_wire_bytes record;
+
+	if (bytes < sizeof(record))
+		return -EBADMSG;
+	memcpy(&record, raw, sizeof(record));
+	if (record.what < WIRE_READ || record.what > WIRE_CLOSED ||
+	    record.bytes > sizeof(out->data) ||
+	    bytes != sizeof(record) + ((record.bytes + 7) & ~7U))
+		return -EBADMSG;
+	out->conn = record.conn;
+	out->turn = record.id;
+	out->offset = record.offset;
+	out->what = whats[record.what];
+	out->bytes = record.bytes;
+	memcpy(out->data, (const char *)raw + sizeof(record), record.bytes);
 	return 0;
 }
 
@@ -367,6 +418,9 @@ int decode_record(const void *record, size_t bytes, struct event *out)
 	case REC_SAMPLE:
 		out->kind = EVENT_IS_SAMPLE;
 		return decode_sample(record, header.size, &out->sample);
+	case REC_WIRE:
+		out->kind = EVENT_IS_WIRE;
+		return wire_decode(record, header.size, &out->wire);
 	default:
 		return -EPROTONOSUPPORT;
 	}

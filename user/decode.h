@@ -20,6 +20,7 @@ enum event_kind {
 	EVENT_IS_COUNTERS,
 	EVENT_IS_CODE,
 	EVENT_IS_SAMPLE,
+	EVENT_IS_WIRE,
 };
 
 /* A string of a request: bytes as PEP 3333 had them, else UTF-8. May hold anything. */
@@ -31,6 +32,9 @@ struct event_text {
 
 /* All texts of a request, each character of every kept byte at its widest in UTF-8. */
 #define EVENT_TEXT_BYTES 1536
+
+/* A count that could not be seen: nothing real is so large. */
+#define EVENT_UNSEEN UINT64_MAX
 
 struct event_writes {
 	uint64_t calls, bytes, time_ns;
@@ -52,6 +56,25 @@ struct event_states {
 	uint64_t gc_ns, gc_count;
 };
 
+/* From the client, as far as reads were watched. */
+struct event_reads {
+	uint64_t bytes, calls; /* 0: none, or not watched */
+	uint64_t states_ns;    /* of a turn: when its states began to count */
+};
+
+/* What a record of a turn of a connection has that one of a request has not (bpf/wire.bpf.c). */
+struct event_turn {
+	bool is_turn;	  /* it is one: not a request yet */
+	bool made;	  /* a request that was made of turns (wire.c) */
+	uint64_t conn;	  /* of either kind, 0: not known */
+	uint64_t last_ns; /* when the last write returned */
+	bool answer;	  /* began with a write: nothing was read in it */
+	bool last_chunk;  /* the last write was an empty chunk, and no more */
+	bool closed;	  /* the connection was closed */
+	bool truncated;	  /* made: the answer was not as long as it said */
+	bool pipelined;	  /* made: its bytes had come with another request's */
+};
+
 struct event_request {
 	uint64_t id;
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC, as the worker said; end 0: not known */
@@ -68,6 +91,8 @@ struct event_request {
 	uint64_t queue_ns; /* as the kernel saw it, 0: not seen */
 	struct event_writes writes;
 	struct event_states states;
+	struct event_reads reads;
+	struct event_turn turn;
 	struct event_text method, script, path, queue, traceparent, app, route, exception;
 	char storage[EVENT_TEXT_BYTES]; /* the texts' bytes */
 };
@@ -96,12 +121,12 @@ struct event_worker {
 	uint32_t parent;
 	uint32_t python;		 /* PY_VERSION_HEX, 0: not known */
 	char server[EVENT_SERVER_BYTES]; /* of A-Z a-z 0-9 _ - . only, terminated; "": not known */
-	bool has_marker;
+	bool has_marker, is_wired;
 	enum request_app_source app_source; /* not APP_MARK: that is said by each request */
 	char app[EVENT_APP_BYTES];	    /* any bytes, terminated; "": not known */
 };
 
-#define EVENT_COUNTS_MAX 24
+#define EVENT_COUNTS_MAX 40
 
 /* So far; both end with name NULL. */
 struct event_counters {
@@ -158,6 +183,24 @@ struct event_code {
 	char storage[EVENT_CODE_TEXT_BYTES]; /* the texts' bytes */
 };
 
+enum event_wire_what {
+	WIRE_WAS_READ,
+	WIRE_WAS_WRITTEN,
+	WIRE_WAS_CLOSED,
+};
+
+#define EVENT_WIRE_BYTES 8192
+
+/* Of a connection: the first bytes that a turn of it read or wrote, or that it is closed. */
+struct event_wire {
+	uint64_t conn;
+	uint64_t turn;	 /* the id of the turn's record, which comes later */
+	uint64_t offset; /* of data, in all that the turn has read or written */
+	enum event_wire_what what;
+	unsigned int bytes;
+	char data[EVENT_WIRE_BYTES];
+};
+
 struct event {
 	enum event_kind kind;
 	uint32_t pid, tid;
@@ -170,6 +213,7 @@ struct event {
 		struct event_counters counters;
 		struct event_code code;
 		struct event_sample sample;
+		struct event_wire wire;
 	};
 };
 

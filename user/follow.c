@@ -114,6 +114,7 @@ static void child_follow(struct follow *follow, const struct rec_process *record
 		child->fd_hidden = parent->fd_hidden;
 		child->gc_seen = parent->gc_seen;
 		child->has_marker = parent->has_marker;
+		child->ports_looks = parent->ports_looks;
 		child->marker_slot = parent->marker_slot;
 	}
 	/* Only a process's main thread hands its perf events on, and only once it has them. */
@@ -227,7 +228,8 @@ void follow_narrow(struct follow *follow, uint64_t now_ns)
 		log_debug("another process maps the marker: armed by process from now on");
 }
 
-static void worker_fill(const struct followed *process, struct rec_worker *out)
+static void worker_fill(const struct follow *follow, const struct followed *process,
+			struct rec_worker *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->h.size = sizeof(*out);
@@ -237,7 +239,8 @@ static void worker_fill(const struct followed *process, struct rec_worker *out)
 	out->h.tid = process->pid;
 	out->parent = process->parent;
 	out->python = process->python_version;
-	out->flags = (process->has_marker ? REC_WORKER_MARKER : 0) |
+	out->flags = (followed_is_marked(follow, process) ? REC_WORKER_MARKER : 0) |
+		     (followed_is_wired(process) ? REC_WORKER_WIRE : 0) |
 		     (process->app_is_address ? REC_WORKER_APP_ADDRESS : 0);
 	memcpy(out->app, process->app, sizeof(out->app));
 	if (process->server)
@@ -256,7 +259,7 @@ bool follow_announce(struct follow *follow, struct rec_worker *out)
 			continue;
 		process->said = true;
 		follow->unsaid--;
-		worker_fill(process, out);
+		worker_fill(follow, process, out);
 		return true;
 	}
 	follow->unsaid = 0;
@@ -270,34 +273,78 @@ bool follow_is_alive(const struct follow *follow, pid_t pid, uint64_t start_ns)
 	return process && process->exec_ns < start_ns;
 }
 
-size_t follow_count(const struct follow *follow)
+/* By what the processes are traced that are. */
+struct modes {
+	size_t marker, wire, both;
+};
+
+static struct modes modes_count(const struct follow *follow)
 {
 	const struct followed *process;
-	size_t at = 0, marked = 0;
+	struct modes modes = {0};
+	size_t at = 0;
 
-	while ((process = pid_table_next(&follow->table, &at)))
-		marked += process->has_marker;
-	return marked;
+	while ((process = pid_table_next(&follow->table, &at))) {
+		bool marked = followed_is_marked(follow, process);
+		bool wired = followed_is_wired(process);
+
+		modes.both += marked && wired;
+		modes.marker += marked && !wired;
+		modes.wire += wired && !marked;
+	}
+	return modes;
+}
+
+size_t follow_count(const struct follow *follow)
+{
+	struct modes modes = modes_count(follow);
+
+	return modes.marker + modes.wire + modes.both;
+}
+
+#define MODES_BYTES 96
+
+/* "2 by the marker, 1 by the wire" */
+static void modes_print(const struct modes *modes, char out[MODES_BYTES])
+{
+	const struct {
+		size_t count;
+		const char *by;
+	} rows[] = {
+		{modes->marker, "the marker"}, {modes->wire, "the wire"}, {modes->both, "both"}};
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].count)
+			used += (size_t)snprintf(out + used, MODES_BYTES - used, "%s%zu by %s",
+						 used ? ", " : "", rows[i].count, rows[i].by);
+	if (!used)
+		snprintf(out, MODES_BYTES, "none with the marker yet");
 }
 
 void follow_say(const struct follow *follow)
 {
 	const struct config_pids *pids = &follow->config->pids;
-	size_t marked = follow_count(follow);
+	struct modes modes = modes_count(follow);
+	size_t counted = follow_count(follow);
 	const struct followed *root;
+	char text[MODES_BYTES];
 
+	modes_print(&modes, text);
+	if (!pids->count && !counted) {
+		log_info("attached to all: 0 processes with the marker, waiting for one");
+		return;
+	}
 	if (!pids->count) {
-		log_info("attached to all: %zu processes with the marker%s", marked,
-			 marked ? "" : ", waiting for one");
+		log_info("attached to all: %zu processes, %s", counted, text);
 		return;
 	}
 	root = pid_table_find(&follow->table, pids->list[0]);
 	if (pids->count > 1)
-		log_info("attached to %d processes given and their children: %zu, %zu with the "
-			 "marker",
-			 pids->count, follow->table.count, marked);
+		log_info("attached to %d processes given and their children: %zu, %s", pids->count,
+			 follow->table.count, text);
 	else
-		log_info("attached to %d (%s): %zu processes, %zu with the marker", pids->list[0],
+		log_info("attached to %d (%s): %zu processes, %s", pids->list[0],
 			 root && root->server ? root->server->name : "server not known",
-			 follow->table.count, marked);
+			 follow->table.count, text);
 }

@@ -24,8 +24,8 @@ struct tracer;
 
 /*
  * Finds and arms. Without -p it is fine if there is none yet. 0 or -errno, message printed: no such
- * process, not Python, PyPy, no marker, a marker of another version. stacks NULL: none are taken.
- * All is borrowed.
+ * process, not Python, PyPy, no marker where only that is wanted, a marker of another version.
+ * stacks NULL: none are taken. All is borrowed.
  */
 int follow_open(const struct config *config, struct tracer *tracer, struct attach *attach,
 		const struct tracefs *tracefs, struct stacks *stacks, struct follow **out);
@@ -58,7 +58,7 @@ bool follow_announce(struct follow *follow, struct rec_worker *out);
  * has not execed since. */
 bool follow_is_alive(const struct follow *follow, pid_t pid, uint64_t start_ns);
 
-/* How many processes with the marker are traced now. */
+/* How many processes are traced now, by the marker or by the wire. */
 size_t follow_count(const struct follow *follow);
 
 /* Says on stderr to what we are attached. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "followed.h"
@@ -17,6 +18,7 @@
 /* What a tree holds. */
 struct tree_found {
 	bool python, pypy, marker;
+	bool young; /* a process that may still be importing its application */
 };
 
 /* What is wrong with -p PID, said once. */
@@ -29,9 +31,9 @@ static int root_refuse(pid_t pid, const struct tree_found *found)
 			  "`wsgiscope ps` lists the WSGI workers",
 			  pid);
 	else
-		log_error("no marker in process %d or its children: put `from wsgiscope import "
-			  "mark; application = mark(application)` into the application and restart "
-			  "it",
+		log_error("no marker in process %d or its children: leave out --mode marker, or "
+			  "put `from wsgiscope import mark; application = mark(application)` into "
+			  "the application and restart it",
 			  pid);
 	return -ENOENT;
 }
@@ -65,6 +67,18 @@ static int trees_read(struct follow *follow, int counts[])
 	return 0;
 }
 
+/* By then it has imported its application, or has a marker in none. */
+#define YOUNG_S 10
+
+static bool is_young(const struct worker *worker)
+{
+	struct timespec up;
+
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	return (double)up.tv_sec - (double)worker->start_ticks / (double)sysconf(_SC_CLK_TCK) <
+	       YOUNG_S;
+}
+
 static int tree_follow(struct follow *follow, const pid_t *tree, int count,
 		       struct tree_found *found)
 {
@@ -85,6 +99,7 @@ static int tree_follow(struct follow *follow, const pid_t *tree, int count,
 		found->python |= worker.python == PYTHON_CPYTHON;
 		found->pypy |= worker.python == PYTHON_PYPY;
 		found->marker |= worker.has_marker;
+		found->young |= worker.python == PYTHON_CPYTHON && is_young(&worker);
 		err = process_follow(follow, &worker);
 	}
 	return err;
@@ -107,24 +122,33 @@ static int trees_follow(struct follow *follow, struct tree_found found[])
 	return err;
 }
 
-/* A tree of Python without a marker may still be importing its application. */
+/* A tree of Python without a marker may still be importing its application. Where the wire will do,
+ * only one that has just been started is waited for. */
 static bool trees_wait(const struct follow *follow, const struct tree_found found[])
 {
+	unsigned int mode = follow->config->mode;
+
+	if (mode == MODE_WIRE || mode == MODE_BOTH || follow->stacks)
+		return false;
 	for (int i = 0; i < follow->config->pids.count; i++)
-		if (found[i].python && !found[i].marker)
+		if (found[i].python && !found[i].marker && (mode == MODE_MARKER || found[i].young))
 			return true;
 	return false;
 }
 
-/* Stacks are had without a marker; then nobody knows of requests. */
+/* Who has no marker is traced by the wire, or gives stacks alone: then nobody knows of requests. */
 static void markers_spare(const struct follow *follow, struct tree_found found[])
 {
-	for (int i = 0; follow->stacks && i < follow->config->pids.count; i++) {
+	bool wire = follow->config->mode != MODE_MARKER;
+
+	for (int i = 0; (wire || follow->stacks) && i < follow->config->pids.count; i++) {
 		if (!found[i].python || found[i].marker)
+			continue;
+		found[i].marker = true;
+		if (wire)
 			continue;
 		log_warn("no marker in process %d or its children: samples know no request",
 			 follow->config->pids.list[i]);
-		found[i].marker = true;
 	}
 }
 
@@ -137,20 +161,33 @@ static int roots_follow(struct follow *follow)
 {
 	const struct timespec pause = {.tv_nsec = MARKER_WAIT_NS};
 	struct tree_found found[CONFIG_PIDS_MAX] = {0};
-	int err = trees_follow(follow, found);
+	int err;
 
-	if (!err)
-		markers_spare(follow, found);
+	follow->undecided = true;
+	err = trees_follow(follow, found);
 	for (int pass = 0; pass < MARKER_WAIT_PASSES && !err && trees_wait(follow, found); pass++) {
 		nanosleep(&pause, NULL);
 		err = trees_follow(follow, found);
 	}
+	follow->undecided = false;
 	if (!err)
 		err = trees_follow(follow, found);
+	if (!err)
+		markers_spare(follow, found);
 	for (int i = 0; i < follow->config->pids.count && !err; i++)
 		if (!found[i].marker)
 			err = root_refuse(follow->config->pids.list[i], &found[i]);
 	return err;
+}
+
+/* Without -p: who has the marker; where the wire was asked for, servers that are known, too. */
+static bool is_counted(const struct follow *follow, const struct worker *worker)
+{
+	unsigned int mode = follow->config->mode;
+
+	return (worker->has_marker && mode != MODE_WIRE) ||
+	       (worker->server && worker->python == PYTHON_CPYTHON &&
+		(mode == MODE_WIRE || mode == MODE_BOTH));
 }
 
 /* One process that cannot be traced does not keep us from the others; none that can does. */
@@ -162,7 +199,7 @@ int follow_scan(struct follow *follow)
 	int found = 0, err = 0, last_err = 0;
 
 	for (int i = 0; i < count; i++) {
-		if (worker_inspect(pids[i], &worker) || !worker.has_marker)
+		if (worker_inspect(pids[i], &worker) || !is_counted(follow, &worker))
 			continue;
 		err = process_follow(follow, &worker);
 		if (!err)

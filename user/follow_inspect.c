@@ -30,6 +30,7 @@
 static const uint64_t inspect_after_ns[] = {50 * MS, 200 * MS, 1000 * MS, 5000 * MS};
 #define INSPECT_STEPS	(sizeof(inspect_after_ns) / sizeof(inspect_after_ns[0]))
 #define INSPECT_IDLE_NS (2000 * MS)
+#define PORTS_LOOKS	4
 
 static uint64_t clock_now_ns(void)
 {
@@ -42,6 +43,11 @@ static uint64_t clock_now_ns(void)
 bool follow_is_all(const struct follow *follow)
 {
 	return !follow->config->pids.count;
+}
+
+bool followed_is_marked(const struct follow *follow, const struct followed *process)
+{
+	return process->has_marker && follow->config->mode != MODE_WIRE;
 }
 
 void process_unsay(struct follow *follow, struct followed *process)
@@ -83,22 +89,110 @@ static bool inspect_next(const struct follow *follow, struct followed *process, 
 	return process->has_marker || !follow->watch;
 }
 
+/* A master of marked workers serves nothing itself. */
+static bool has_marked_child(const struct follow *follow, const struct followed *process)
+{
+	const struct followed *child;
+	size_t at = 0;
+
+	while ((child = pid_table_next(&follow->table, &at)))
+		if (child->has_marker && child->parent == process->pid)
+			return true;
+	return false;
+}
+
+/* Some process of such a server is marked: the others hand requests on to it. */
+static bool is_relay(const struct follow *follow, const struct followed *process)
+{
+	const struct followed *other;
+	size_t at = 0;
+
+	if (!process->server || !process->server->relays)
+		return false;
+	while ((other = pid_table_next(&follow->table, &at)))
+		if (other->has_marker && other->server == process->server)
+			return true;
+	return false;
+}
+
+/*
+ * Whether its connections are to be watched. By itself that is so of a process that has no marker
+ * and has had the time to load one; once begun it goes on until there is one.
+ */
+static bool wants_wire(const struct follow *follow, const struct followed *process,
+		       const struct worker *worker)
+{
+	if (worker->python != PYTHON_CPYTHON || follow->config->mode == MODE_MARKER)
+		return false;
+	if (follow->config->mode != MODE_AUTO)
+		return true;
+	if (worker->has_marker || follow_is_all(follow) || follow->undecided)
+		return false;
+	if (has_marked_child(follow, process) || is_relay(follow, process))
+		return false;
+	return followed_is_wired(process) || process->step >= INSPECT_STEPS;
+}
+
 /* A server that is not known may write late; that it hides the descriptor is seen when it does. */
-static unsigned int process_flags(const struct followed *process)
+static unsigned int process_flags(const struct follow *follow, const struct followed *process,
+				  const struct worker *worker)
 {
 	unsigned int flags = process->server ? process->server->flags : SERVER_WRITES_LATE;
 
+	if (wants_wire(follow, process, worker))
+		flags |= TRACER_WIRE;
+	if (worker->has_marker && follow->config->mode == MODE_BOTH)
+		flags |= TRACER_MARKED;
+
 	flags |= process->fd_hidden ? SERVER_FD_HIDDEN : 0;
 	return process->gc_seen ? flags | TRACER_GC_SEEN : flags;
+}
+
+struct port_look {
+	struct tracer *tracer;
+	bool found;
+};
+
+static int port_add(void *context, uint64_t net_inode, uint16_t port)
+{
+	struct port_look *look = context;
+
+	look->found = true;
+	return tracer_listener_add(look->tracer, net_inode, port);
+}
+
+/*
+ * What it takes to watch a process's connections. Where it listens is wanted for those that are
+ * open already; it may not listen yet, and of what comes later accept() tells.
+ */
+static int wire_prepare(struct follow *follow, struct followed *process)
+{
+	struct port_look look = {.tracer = follow->tracer};
+	int err = tracer_attach_wire(follow->tracer, follow->tracefs);
+
+	if (err || process->ports_looks >= PORTS_LOOKS)
+		return err;
+	process->ports_looks++;
+	err = listening_ports(process->pid, port_add, &look);
+	if (look.found)
+		process->ports_looks = PORTS_LOOKS;
+	if (err && err != -ENOENT && err != -ESRCH)
+		log_warn("finding where process %d listens: %s; connections that are open already "
+			 "may be missed",
+			 process->pid, strerror(-err));
+	return 0;
 }
 
 /* Tells the kernel side what is new. 0 or -errno, message printed. */
 static int process_tell(struct follow *follow, struct followed *process,
 			const struct worker *worker)
 {
-	struct tracer_process told = {.flags = process_flags(process)};
+	struct tracer_process told = {.flags = process_flags(follow, process, worker)};
+	int err = told.flags & TRACER_WIRE ? wire_prepare(follow, process) : 0;
 	struct proc_stat stat;
-	int err;
+
+	if (err)
+		return err;
 
 	told.gil_bytes = process->told.gil_bytes;
 	memcpy(told.gil, process->told.gil, sizeof(told.gil));
@@ -113,6 +207,8 @@ static int process_tell(struct follow *follow, struct followed *process,
 	/* Its end may have been before this, unseen: nothing would ever take it out again. */
 	if (!process->is_told && proc_stat_read(process->pid, &stat))
 		return -ESRCH;
+	if (followed_is_wired(process) != !!(told.flags & TRACER_WIRE))
+		process_unsay(follow, process);
 	process->told = told;
 	process->is_told = true;
 	if (process->server && process->server->flags & SERVER_FD_HIDDEN)
@@ -161,7 +257,7 @@ static int marker_arm(struct follow *follow, struct followed *process, const str
 {
 	int slot;
 
-	if (!worker->has_marker)
+	if (!worker->has_marker || follow->config->mode == MODE_WIRE)
 		return 0;
 	if (worker->marker.version != WSGISCOPE_MARKS_VERSION)
 		return version_refuse(follow, worker);

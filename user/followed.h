@@ -38,8 +38,9 @@ struct followed {
 	bool has_marker;
 	int marker_slot; /* of attach_marker(), below 0: not armed yet */
 	bool has_forked;
-	bool said;	   /* announced as it is now */
-	uint64_t since_ns; /* began or last execed; 0: before us */
+	unsigned int ports_looks; /* how often its listeners were looked for */
+	bool said;		  /* announced as it is now */
+	uint64_t since_ns;	  /* began or last execed; 0: before us */
 	uint64_t exec_ns;
 	uint64_t inspect_ns; /* when to look next, 0: never */
 	unsigned int step;
@@ -59,12 +60,22 @@ struct follow {
 	size_t unsaid;		    /* at most so many are not announced */
 	struct worker_file refused; /* a marker of another version, said last */
 	bool rescan;		    /* mappings or records were lost */
+	bool undecided;		    /* who is there is not known yet, so not who has no marker */
 	uint64_t scan_ns;	    /* when /proc was gone through last */
 	uint64_t tidy_ns;	    /* when what nobody uses was looked for last */
 };
 
 /* Without -p: every process with the marker counts. */
 bool follow_is_all(const struct follow *follow);
+
+/* Whether the kernel side watches its connections. */
+static inline bool followed_is_wired(const struct followed *process)
+{
+	return process->is_told && process->told.flags & TRACER_WIRE;
+}
+
+/* Whether the marker tells of its requests. */
+bool followed_is_marked(const struct follow *follow, const struct followed *process);
 
 /* follow_find.c. Everything that runs now. 0 or -errno, message printed. */
 int follow_find(struct follow *follow);

@@ -40,6 +40,7 @@ struct sockets {
 struct listener {
 	uint64_t inode;
 	bool is_unix;
+	uint16_t port; /* 0: unix */
 	char address[ADDRESS_MAX];
 };
 
@@ -139,6 +140,8 @@ static bool tcp_line(struct net *net, const char *line)
 	if (strlen(local) != 8 && strlen(local) != 32)
 		return true;
 	listener = listener_add(net, inode, false);
+	if (listener)
+		listener->port = (uint16_t)port;
 	if (listener && !address_put(local, port, listener->address, sizeof(listener->address)))
 		net->count--;
 	return true;
@@ -251,4 +254,21 @@ int listening_address(pid_t pid, char *out, size_t size)
 		return -ENOENT;
 	strcpy(out, listener->address);
 	return 0;
+}
+
+int listening_ports(pid_t pid, int (*fn)(void *context, uint64_t net_inode, uint16_t port),
+		    void *context)
+{
+	struct sockets sockets = {0};
+	int err = sockets_read(pid, &sockets);
+	const struct net *net;
+
+	if (err || !sockets.count)
+		return err;
+	net = net_find(pid, NET_AGAIN_NS);
+	for (size_t i = 0; net && i < net->count && !err; i++)
+		for (int j = 0; j < sockets.count && !err; j++)
+			if (net->listeners[i].port && net->listeners[i].inode == sockets.inodes[j])
+				err = fn(context, net->inode, net->listeners[i].port);
+	return err;
 }

@@ -7,6 +7,7 @@
 #define WSGISCOPE_LISTENING_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -16,5 +17,12 @@
  * last two seconds may not be seen yet: ask again.
  */
 int listening_address(pid_t pid, char *out, size_t size);
+
+/*
+ * Each TCP port on which the process listens, with the inode number of its network namespace.
+ * 0 or -errno (there may be none), or what fn returned where that is not 0.
+ */
+int listening_ports(pid_t pid, int (*fn)(void *context, uint64_t net_inode, uint16_t port),
+		    void *context);
 
 #endif

@@ -256,6 +256,34 @@ static bool pid_add(const struct option_row *row, struct config_pids *pids, int 
 	return true;
 }
 
+/* The place of a word among those of a row; -EINVAL: it is none, which has been said. */
+static int word_find(const struct option_row *row, const char *text)
+{
+	char list[128] = "";
+	size_t used = 0;
+
+	for (int i = 0; row->words[i]; i++) {
+		if (!strcmp(row->words[i], text))
+			return i;
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "",
+					 row->words[i]);
+		if (used >= sizeof(list))
+			used = sizeof(list) - 1;
+	}
+	log_error("--%s: '%s' is none of %s", row->name, text, list);
+	return -EINVAL;
+}
+
+static bool word_store(const struct option_row *row, const char *text, unsigned int *field)
+{
+	int found = word_find(row, text);
+
+	if (found < 0)
+		return false;
+	*field = (unsigned int)found;
+	return true;
+}
+
 static bool value_store(const struct option_row *row, const char *text, struct config *config)
 {
 	char *field = (char *)config + row->offset;
@@ -267,7 +295,7 @@ static bool value_store(const struct option_row *row, const char *text, struct c
 		error = *text ? 0 : -EINVAL;
 	else if (row->type == OPTION_ADDRESS)
 		error = address_is_sound(text) ? 0 : -EINVAL;
-	else if (takes_argument(row))
+	else if (takes_argument(row) && row->type != OPTION_WORD)
 		error = number_parse(row, text, &whole, &real);
 	if (error)
 		return value_refuse(row, text, error);
@@ -298,6 +326,8 @@ static bool value_store(const struct option_row *row, const char *text, struct c
 	case OPTION_ADDRESS:
 		*(const char **)field = text;
 		break;
+	case OPTION_WORD:
+		return word_store(row, text, (unsigned int *)field);
 	}
 	return true;
 }

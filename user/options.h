@@ -42,6 +42,7 @@ enum option_type {
 	OPTION_MS,	/* double */
 	OPTION_STRING,	/* const char *, borrowed from argv; not empty */
 	OPTION_ADDRESS, /* the same, of the form HOST:PORT */
+	OPTION_WORD,	/* unsigned int: which of the row's words */
 };
 
 struct option_row {
@@ -53,6 +54,7 @@ struct option_row {
 	const char *help;     /* one line */
 	double min, max;      /* of a number; max 0: no bound but the type's */
 	bool required;
+	const char *const *words; /* ends with NULL */
 };
 
 struct option_command {

@@ -21,8 +21,11 @@
 #include "profiler.h"
 #include "request.h"
 #include "request_threads.h"
+#include "servers/server.h"
 #include "sink.h"
 #include "source.h"
+#include "top_frame.h"
+#include "wire.h"
 
 struct pipeline_sink {
 	const struct sink *sink;
@@ -38,6 +41,8 @@ struct pipeline {
 	int out_fd;
 	struct output *output; /* NULL: nothing is printed */
 	struct assembler *assembler;
+	struct wire *wire;
+	struct top_frames *tops;    /* NULL: not asked for */
 	struct block_store *blocks; /* NULL: not asked for */
 	struct profiler *profiler;  /* borrowed; NULL: samples are not asked for */
 	struct event event;
@@ -63,8 +68,9 @@ static int block_show(void *context, const struct request_block *block)
 	return error;
 }
 
-static int request_show(struct pipeline *pipeline, const struct request *request)
+static int request_show(void *context, const struct request *request)
 {
+	struct pipeline *pipeline = context;
 	int error = 0;
 
 	if (pipeline->aggregate)
@@ -85,14 +91,14 @@ static int profiler_answer(int error)
 	return error;
 }
 
-static int request_take(struct pipeline *pipeline)
+static int request_take(struct pipeline *pipeline, const struct event *event)
 {
 	struct request request;
 	bool shown;
 	int error = 0;
 
 	pipeline->totals.requests++;
-	assembler_request(pipeline->assembler, &pipeline->event, &request);
+	assembler_request(pipeline->assembler, event, &request);
 	if (pipeline->threads)
 		request_threads_ended(pipeline->threads, &request);
 	shown = filter_passes(pipeline->config, &request);
@@ -103,7 +109,13 @@ static int request_take(struct pipeline *pipeline)
 		error = profiler_answer(
 			profiler_request(pipeline->profiler, &request,
 					 shown && filter_is_slow(pipeline->config, &request)));
-	return error || !shown ? error : request_show(pipeline, &request);
+	if (error)
+		return error;
+	if (pipeline->tops && shown)
+		return top_frames_request(pipeline->tops, &request);
+	if (pipeline->tops)
+		top_frames_drop(pipeline->tops, &request);
+	return shown ? request_show(pipeline, &request) : 0;
 }
 
 static int block_take(struct pipeline *pipeline)
@@ -127,11 +139,42 @@ static int sink_answer(struct pipeline *pipeline, int error)
 	return error;
 }
 
+/* One that the marker told of, or that was made of what a connection showed. */
+static int request_made(void *context, const struct event *event)
+{
+	struct pipeline *pipeline = context;
+
+	return pipeline->enough ? 0 : sink_answer(pipeline, request_take(pipeline, event));
+}
+
+static uint32_t path_rules(void *context, uint32_t pid)
+{
+	const struct pipeline *pipeline = context;
+	const char *name = assembler_server(pipeline->assembler, pid);
+	const struct server *server = name ? server_named(name) : NULL;
+
+	return server ? server->path_rules : 0;
+}
+
+/* What connections show, as requests; -ENOMEM is said here. */
+static int wire_take(struct pipeline *pipeline)
+{
+	int error = wire_event(pipeline->wire, &pipeline->event);
+
+	if (error == -ENOMEM)
+		log_error("cannot keep what connections show: %s", strerror(-error));
+	return error;
+}
+
 static int profiler_take(struct pipeline *pipeline)
 {
-	if (!pipeline->profiler)
-		return 0;
-	return profiler_answer(profiler_event(pipeline->profiler, &pipeline->event));
+	int error = 0;
+
+	if (pipeline->tops)
+		error = profiler_answer(top_frames_event(pipeline->tops, &pipeline->event));
+	if (!error && pipeline->profiler)
+		error = profiler_answer(profiler_event(pipeline->profiler, &pipeline->event));
+	return error;
 }
 
 static int pipeline_record(void *context, const void *record, size_t bytes)
@@ -146,9 +189,16 @@ static int pipeline_record(void *context, const void *record, size_t bytes)
 			  strerror(-error));
 		return 0;
 	}
+	error = wire_take(pipeline);
+	if (error)
+		return error;
 	switch (pipeline->event.kind) {
 	case EVENT_IS_REQUEST:
-		return pipeline->enough ? 0 : sink_answer(pipeline, request_take(pipeline));
+		return pipeline->event.request.turn.is_turn
+			       ? 0
+			       : request_made(pipeline, &pipeline->event);
+	case EVENT_IS_WIRE:
+		return 0;
 	case EVENT_IS_BLOCK:
 		return block_take(pipeline);
 	case EVENT_IS_COUNTERS:
@@ -205,11 +255,13 @@ static int pipeline_batch(void *context)
 	struct pipeline *pipeline = context;
 	int error = 0;
 
+	if (pipeline->tops && !pipeline->enough)
+		error = sink_answer(pipeline, top_frames_settle(pipeline->tops));
 	for (size_t i = 0; i < pipeline->sink_count; i++) {
 		if (pipeline->sinks[i].sink->on_batch)
 			pipeline->sinks[i].sink->on_batch(pipeline->sinks[i].state);
 	}
-	if (pipeline->profiler)
+	if (!error && pipeline->profiler)
 		error = profiler_answer(profiler_settle(pipeline->profiler));
 	return !error && pipeline->output ? output_flush(pipeline->output) : error;
 }
@@ -229,6 +281,10 @@ const struct request_totals *pipeline_totals(struct pipeline *pipeline)
 
 	*shown = pipeline->counters;
 	count_add(shown->losses, decode_stream_loss(), pipeline->stream_losses);
+	for (int loss = 0; loss < WIRE_LOSSES; loss++)
+		count_add(shown->losses, wire_loss_name(loss), wire_lost(pipeline->wire, loss));
+	if (pipeline->tops)
+		count_add(shown->losses, "stacks_full", top_frames_lost(pipeline->tops));
 	if (pipeline->blocks)
 		count_add(shown->losses, "blocks_full", block_store_lost(pipeline->blocks));
 	for (size_t i = 0; i < pipeline->sink_count; i++) {
@@ -264,12 +320,18 @@ static int sinks_open(struct pipeline *pipeline, const struct pipeline_outputs *
 static int pipeline_open(struct pipeline *pipeline, const struct source *source,
 			 const struct pipeline_outputs *outputs)
 {
+	const struct wire_user user = {request_made, path_rules, pipeline};
 	int error = 0;
 
 	if (outputs->out_fd >= 0)
 		error = output_open(outputs->out_fd, outputs->stop_fd, &pipeline->output);
 	if (!error)
 		error = assembler_new(source->clock.realtime_offset_ns, &pipeline->assembler);
+	if (!error)
+		error = wire_new(&user, &pipeline->wire);
+	if (!error && pipeline->config->top_frame)
+		error = top_frames_new(source->clock.realtime_offset_ns, request_show, pipeline,
+				       &pipeline->tops);
 	if (!error && pipeline->config->blocks) {
 		pipeline->blocks = block_store_new();
 		error = pipeline->blocks ? 0 : -ENOMEM;
@@ -320,9 +382,13 @@ static int output_answer(struct pipeline *pipeline)
 /* The footers, and what became of the output. 0 or -errno, message printed. */
 static int pipeline_end(struct pipeline *pipeline)
 {
-	int error = 0;
+	int error = pipeline->enough ? 0 : wire_end(pipeline->wire);
 
-	if (pipeline->profiler)
+	if (!error && pipeline->tops && !pipeline->enough)
+		error = sink_answer(pipeline, top_frames_end(pipeline->tops));
+	if (error == -ECANCELED || error == -EPIPE)
+		error = 0; /* enough was shown, or read */
+	if (!error && pipeline->profiler)
 		error = profiler_answer(profiler_end(pipeline->profiler));
 	if (error)
 		return error;
@@ -347,6 +413,8 @@ void pipeline_free(struct pipeline *pipeline)
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		pipeline->sinks[i].sink->close(pipeline->sinks[i].state);
 	block_store_free(pipeline->blocks);
+	wire_free(pipeline->wire);
+	top_frames_free(pipeline->tops);
 	assembler_free(pipeline->assembler);
 	output_close(pipeline->output);
 	free(pipeline);

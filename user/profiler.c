@@ -309,6 +309,7 @@ static int sample_take(struct profiler *profiler, const struct event *event)
 	stack = stack_new(event->pid, sample);
 	if (!stack)
 		return -ENOMEM;
+	stack->time_ns = event->time_ns;
 	if (sample->id)
 		return stack_store_add(profiler->open, sample->id, stack);
 	stack->next = NULL;
@@ -362,6 +363,9 @@ int profiler_request(struct profiler *profiler, const struct request *request, b
 {
 	struct stack *stacks = stack_store_take(profiler->open, request->pid, request->id);
 
+	if (request->mode == REQUEST_WIRE)
+		stacks = stack_list_cut(stacks,
+					request_end_ns(request) - profiler->realtime_offset_ns);
 	if (!passes) {
 		for (const struct stack *stack = stacks; stack; stack = stack->next)
 			profiler->counts.filtered++;

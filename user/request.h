@@ -71,6 +71,7 @@ enum request_note {
 	NOTE_ID_REUSED = 1 << 12,      /* another took its id or connection: its end was not seen */
 	NOTE_STATES_MIXED = 1 << 13, /* took turns on its thread, or ended on another: no states */
 	NOTE_GIL_UNSEEN = 1 << 14,   /* waits for the GIL cannot be told: they are in lock */
+	NOTE_PIPELINED = 1 << 15,    /* came with the one before it, at whose end it begins */
 };
 
 /* Bytes as the worker had them (a PEP 3333 string taken back to bytes; others as UTF-8). Not
@@ -91,12 +92,15 @@ struct request {
 	int64_t time_ns; /* when the application was called, CLOCK_REALTIME (UTC) */
 	struct request_text method, path, route, path_group, app, exception, traceparent;
 	enum request_app_source app_source;
-	int64_t status; /* what the application gave, REQUEST_UNSEEN: start_response not called */
+	/* What the application gave, REQUEST_UNSEEN: start_response not called; of the wire: what
+	 * the client got. */
+	int64_t status;
 	int64_t wire_status; /* what the first write to the client said */
 	int64_t application_ns;
 	int64_t output_ns;
 	int64_t blocks;
 	int64_t bytes;
+	int64_t request_bytes; /* what the client sent: head and body; unseen by the marker */
 	int64_t write_calls;
 	int64_t write_bytes;
 	int64_t write_ns;
@@ -110,7 +114,16 @@ struct request {
 	int64_t peer_ns;
 	int64_t gc_ns; /* garbage collections inside: an overlay, not a state */
 	int64_t gc_count;
+	struct request_text top_frame; /* where the application was most; only with --top-frame */
 };
+
+/* When it ended, CLOCK_REALTIME; far in the future where that is not known. */
+static inline int64_t request_end_ns(const struct request *request)
+{
+	return request->application_ns == REQUEST_UNSEEN
+		       ? INT64_MAX / 2
+		       : request->time_ns + request->application_ns;
+}
 
 /* One block, only with --blocks. */
 struct request_block {

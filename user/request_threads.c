@@ -22,7 +22,7 @@
 struct process {
 	pid_t pid;
 	unsigned int pool;
-	bool has_marker;
+	bool is_traced;
 	bool has_served;
 	struct thread *threads;
 };
@@ -228,7 +228,7 @@ void request_threads_learn(struct request_threads *threads, const struct event *
 	process = process_get(threads, (pid_t)event->pid);
 	if (!process)
 		return;
-	process->has_marker = worker->has_marker;
+	process->is_traced = worker->has_marker || worker->is_wired;
 	if (!process->has_served)
 		process->pool = pool_find(threads, worker->app, strlen(worker->app));
 }
@@ -297,7 +297,7 @@ const struct aggregate_pool *request_threads_pools(struct request_threads *threa
 	for (unsigned int i = 0; i < threads->pool_count; i++)
 		threads->pools[i].processes = threads->pools[i].threads = 0;
 	while ((process = pid_table_next(&threads->processes, &at)))
-		threads->pools[process->pool].processes += process->has_marker;
+		threads->pools[process->pool].processes += process->is_traced;
 	at = 0;
 	while ((thread = pid_table_next(&threads->threads, &at)))
 		threads->pools[thread->pool].threads++;

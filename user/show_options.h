@@ -21,6 +21,12 @@
 	.offset = offsetof(struct config, pids), .argument = "PID", \
 	.help = "only this worker, or this master and its children; again for more (all)"}
 
+extern const char *const mode_words[];
+
+#define ROW_MODE {.name = "mode", .type = OPTION_WORD, .words = mode_words, \
+	.offset = offsetof(struct config, mode), .argument = "MODE", \
+	.help = "what tells of requests: auto, marker, wire or both (auto)"}
+
 #define ROW_DURATION {.name = "duration", .letter = 'd', .type = OPTION_SECONDS, \
 	.offset = offsetof(struct config, duration_s), .argument = "SECONDS", \
 	.min = 0.001, .max = 1e8, .help = "end after so long (until interrupted)"}

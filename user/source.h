@@ -26,7 +26,7 @@ struct source {
 
 /* What is so now, of a live source. */
 struct source_status {
-	uint64_t processes;	  /* traced ones that have the marker */
+	uint64_t processes;	  /* traced ones, by the marker or by the wire */
 	uint64_t ring_bytes;	  /* size of the ring */
 	uint64_t ring_used_bytes; /* waiting in it */
 };

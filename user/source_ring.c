@@ -124,6 +124,8 @@ static int ring_record(void *context, void *record, size_t bytes)
 		if (!err)
 			err = announce(ring);
 	}
+	if (bytes >= sizeof(*h) && h->kind == REC_WIRE && h->size < bytes)
+		bytes = h->size; /* the ring reserves more than is used */
 	if (bytes >= sizeof(*h) && h->kind == REC_RAW_CODE)
 		return symbols_raw(ring->symbols, record, bytes, ring->fn, ring->context);
 	if (bytes >= sizeof(*h) && h->kind == REC_SAMPLE && ring->symbols)
@@ -144,6 +146,14 @@ static bool is_alive(const struct source_ring *ring, const struct rec_request *r
 	return follow_is_alive(ring->follow, r->h.tgid, start_ns);
 }
 
+/* A turn of a connection: at rest when it has answered and is not in a write. Whether the answer is
+ * whole is judged later, and what still comes of it is its next turn. */
+static bool is_at_rest(const struct rec_request *r)
+{
+	return r->flags & REC_F_DRAINING || (r->flags & REC_F_WIRE && r->writes.first_ns &&
+					     !(r->flags & (REC_F_WIRE_INTERIM | REC_F_WRITING)));
+}
+
 /* Draining: over when quiet. Not ended: over when its process is. */
 static enum tracer_verdict request_verdict(void *context, struct rec_request *r)
 {
@@ -152,9 +162,9 @@ static enum tracer_verdict request_verdict(void *context, struct rec_request *r)
 	uint64_t quiet = ring->now_ns > last ? ring->now_ns - last : 0;
 	bool alive = is_alive(ring, r);
 
-	if (!(r->flags & REC_F_DRAINING)) {
+	if (!is_at_rest(r)) {
 		if (!alive) {
-			r->flags |= REC_F_NO_END;
+			r->flags |= r->writes.first_ns && r->flags & REC_F_WIRE ? 0 : REC_F_NO_END;
 			return TRACER_TAKE;
 		}
 		ring->in_flight += ring->ending;
@@ -283,7 +293,9 @@ static enum tracer_verdict request_peek(void *context, struct rec_request *r)
 	memcpy(&copy, r, sizeof(copy));
 	if (copy.text_bytes > STR_TEXT_MAX)
 		copy.text_bytes = 0;
-	if (!(copy.flags & REC_F_DRAINING))
+	if (copy.flags & REC_F_WIRE)
+		copy.end_ns = is_at_rest(r) ? copy.writes.last_ns : 0;
+	if (!is_at_rest(r))
 		copy.flags |= REC_F_NO_END;
 	copy.flags &= ~REC_F_DRAINING;
 	copy.h.size = offsetof(struct rec_request, text) + ((copy.text_bytes + 7) & ~7u);
@@ -319,6 +331,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 
 	tracer_detach_clock(ring->tracer);
 	attach_stop(ring->attach);
+	tracer_stop_wire(ring->tracer);
 	err = drain(ring, fn, context);
 	if (err < 0)
 		return err;

@@ -80,6 +80,36 @@ void stack_list_free(struct stack *stacks)
 	}
 }
 
+/* A wait that had begun is cut where the request ended. */
+static bool stack_cut(struct stack *stack, uint64_t end_ns)
+{
+	uint64_t over_ns = stack->time_ns > end_ns ? stack->time_ns - end_ns : 0;
+
+	if (!over_ns)
+		return true;
+	if (!stack->is_wait || over_ns >= stack->weight_ns)
+		return false;
+	stack->weight_ns -= over_ns;
+	return true;
+}
+
+struct stack *stack_list_cut(struct stack *stacks, uint64_t end_ns)
+{
+	struct stack *kept = NULL, **tail = &kept, *next;
+
+	for (; stacks; stacks = next) {
+		next = stacks->next;
+		stacks->next = NULL;
+		if (!stack_cut(stacks, end_ns)) {
+			free(stacks);
+			continue;
+		}
+		*tail = stacks;
+		tail = &stacks->next;
+	}
+	return kept;
+}
+
 static struct open_request **chain_of(struct stack_store *store, uint32_t pid, uint64_t id)
 {
 	uint64_t mixed = (id ^ (uint64_t)pid << 32) * UINT64_C(0x9e3779b97f4a7c15);

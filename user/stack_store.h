@@ -16,6 +16,7 @@
 struct stack {
 	struct stack *next;
 	uint32_t pid;
+	uint64_t time_ns; /* CLOCK_MONOTONIC, when it was taken; of a wait: when that ended */
 	uint64_t weight_ns;
 	bool is_wait;
 	uint8_t state; /* enum request_state */
@@ -35,6 +36,10 @@ void stack_store_free(struct stack_store *store); /* NULL is fine */
 struct stack *stack_new(uint32_t pid, const struct event_sample *sample);
 size_t stack_bytes(const struct stack *stack);
 void stack_list_free(struct stack *stacks);
+
+/* Without what was after end_ns (CLOCK_MONOTONIC), which is freed: of a request on the wire only
+ * its end tells which samples were still its own. */
+struct stack *stack_list_cut(struct stack *stacks, uint64_t end_ns);
 
 /* Keeps it for its request; owns it from here on. 0 or -ENOMEM (then it is freed). */
 int stack_store_add(struct stack_store *store, uint64_t id, struct stack *stack);

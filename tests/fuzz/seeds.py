@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""seeds.py RECORDINGS CORPUS SETTINGS: each recording, each record of it by itself, and the
-settings, alone and with requests behind them, as seeds."""
+"""seeds.py RECORDINGS CORPUS SETTINGS: each recording, each record of it by itself, the settings,
+alone and with requests behind them, and turns of connections, as seeds."""
 import pathlib
 import shutil
 import struct
@@ -16,6 +16,29 @@ REQUESTS = b"""/issue/42
 application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4
 """
 
+# As fuzz_turns.c reads them: (operation * 4, bytes).
+READ, WRITE, READ_UNSEEN, WRITE_UNSEEN, END, CLOSE, CLOSED, LAST_CHUNK = range(0, 32, 4)
+GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+POST = b"POST /p HTTP/1.1\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
+TURNS = {
+    "alive": [(READ, GET), (WRITE, OK), (END, b"")] * 3 + [(CLOSED, b"")],
+    "pipelined": [(READ, GET * 3), (WRITE, OK), (END, b""), (WRITE, OK + OK), (END, b"")],
+    "continue": [(READ, POST), (WRITE, b"HTTP/1.1 100 Continue\r\n\r\n"), (READ, b"0123456789"),
+                 (WRITE, OK), (CLOSE, b"")],
+    "late": [(READ, POST), (WRITE, OK), (END, b""), (READ, b"0123456789" + GET), (WRITE, OK),
+             (END, b"")],
+    "chunks": [(READ, b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+               (READ, b"5\r\nabcde\r\n0\r\n\r\n"), (WRITE, CHUNKED + b"3\r\nabc\r\n"), (END, b""),
+               (WRITE_UNSEEN, b"x" * 50), (LAST_CHUNK, b""), (END, b"")],
+    "upgrade": [(READ, b"GET /w HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+                (WRITE, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (END, b""),
+                (READ, GET), (WRITE, OK), (END, b"")],
+    "foreign": [(READ, b"\x16\x03\x01\x02\x00"), (WRITE, b"\x16\x03\x03"), (END, b""),
+                (READ, GET), (READ_UNSEEN, b"x" * 200), (WRITE, OK), (CLOSE, b"")],
+}
+
 recordings, corpus, settings = map(pathlib.Path, sys.argv[1:])
 shutil.copyfile(settings, corpus / "fuzz_settings" / "alone")
 (corpus / "fuzz_settings" / "requests").write_bytes(settings.read_bytes() + b"\0" + REQUESTS)
@@ -30,3 +53,6 @@ for path in recordings.glob("*.rec"):
         size, = struct.unpack_from("=I", data, at)
         (corpus / "fuzz_decode" / f"{path.stem}-{index}").write_bytes(data[at:at + size])
         at += size + 7 & ~7
+for name, operations in TURNS.items():
+    (corpus / "fuzz_turns" / name).write_bytes(
+        b"".join(bytes([kind, len(data)]) + data for kind, data in operations))

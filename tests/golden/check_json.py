@@ -5,9 +5,9 @@ import sys
 
 REQUEST = ["time", "pid", "tid", "server", "mode", "id", "method", "path", "route", "path_group",
            "app", "status", "wire_status", "outcome", "exception", "application_ms", "output_ms",
-           "blocks", "bytes", "write_calls", "write_bytes", "write_ms", "socket", "first_byte_ms",
-           "queue_ms", "queue_source", "states_ms", "socket_read_client_ms", "socket_read_peer",
-           "socket_read_peer_ms", "gc_ms", "gc_count", "notes"]
+           "blocks", "bytes", "request_bytes", "write_calls", "write_bytes", "write_ms", "socket",
+           "first_byte_ms", "queue_ms", "queue_source", "states_ms", "socket_read_client_ms",
+           "socket_read_peer", "socket_read_peer_ms", "gc_ms", "gc_count", "top_frame", "notes"]
 STATES = ["cpu", "runnable", "gil", "socket_read", "socket_write", "file", "lock", "sleep", "other"]
 BLOCK = ["block", "time", "pid", "tid", "id", "bytes", "application_ms", "output_ms"]
 

@@ -411,11 +411,17 @@ static void fill_empty(struct recording *out)
 }
 
 static const struct golden_recording recordings[] = {
-	{"outcomes", fill_outcomes}, {"notes", fill_notes},
-	{"hostile", fill_hostile},   {"lying", fill_lying},
-	{"broken", fill_broken},     {"blocks", fill_blocks},
-	{"many", fill_many},	     {"empty", fill_empty},
-	{"states", fill_states},     {NULL, NULL},
+	{"outcomes", fill_outcomes},
+	{"notes", fill_notes},
+	{"hostile", fill_hostile},
+	{"lying", fill_lying},
+	{"broken", fill_broken},
+	{"blocks", fill_blocks},
+	{"many", fill_many},
+	{"empty", fill_empty},
+	{"states", fill_states},
+
+	{NULL, NULL},
 };
 
 int main(int argc, char **argv)

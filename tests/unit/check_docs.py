@@ -62,11 +62,13 @@ for verb in verbs:
     check(f"completion, {verb}", options, complete("wsgiscope", verb, "-"))
 with open("user/decode.c", encoding="utf-8") as stream:
     losses = re.findall(r'\[DROP_\w+\] = "(\w+)"', stream.read())
+with open("user/wire.c", encoding="utf-8") as stream:
+    losses += re.findall(r'\[WIRE_LOSS_\w+\] = \{"(\w+)"', stream.read())
 with open("user/sinks/words.c", encoding="utf-8") as stream:
     words = stream.read()
 assert len(losses) > 5
 advised = re.findall(r'^\t\{"(\w+)", (?:true|false),', words, re.M)
-check("sinks/words.c", losses + ["statsd_unsent", "blocks_full"], advised)
+check("sinks/words.c", losses + ["statsd_unsent", "blocks_full", "stacks_full"], advised)
 check("man page, LOSSES", advised, re.findall(r"^\.It (\w+)$", sections["LOSSES"], re.M))
 notes = re.findall(r'^\t\{NOTE_\w+,\s+"(\w+)"', words, re.M)
 assert len(notes) > 5

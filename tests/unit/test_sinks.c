@@ -70,7 +70,7 @@ static void test_json(void **state)
 			     "\"lock\":7.000,\"sleep\":8.000,\"other\":64.000},"
 			     "\"socket_read_client_ms\":1.500,"
 			     "\"socket_read_peer\":\"[::1]:5432\",\"socket_read_peer_ms\":2.000001,"
-			     "\"gc_ms\":0.00003,\"gc_count\":2,\"notes\":[]}\n");
+			     "\"gc_ms\":0.00003,\"gc_count\":2,\"top_frame\":null,\"notes\":[]}\n");
 }
 
 static void test_json_gil_unseen(void **state)
@@ -85,7 +85,8 @@ static void test_json_gil_unseen(void **state)
 			     "\"lock\":70.000,\"sleep\":0.000,\"other\":0.000},"
 			     "\"socket_read_client_ms\":1.500,"
 			     "\"socket_read_peer\":null,\"socket_read_peer_ms\":null,"
-			     "\"gc_ms\":null,\"gc_count\":null,\"notes\":[\"gil_unseen\"]}\n");
+			     "\"gc_ms\":null,\"gc_count\":null,\"top_frame\":null,\"notes\":[\"gil_"
+			     "unseen\"]}\n");
 }
 
 static void test_json_unseen(void **state)
@@ -98,7 +99,8 @@ static void test_json_unseen(void **state)
 	request.peer = (struct request_text){NULL, 0};
 	check_json(&request, ",\"states_ms\":null,\"socket_read_client_ms\":null,"
 			     "\"socket_read_peer\":null,\"socket_read_peer_ms\":null,"
-			     "\"gc_ms\":null,\"gc_count\":null,\"notes\":[\"states_mixed\"]}\n");
+			     "\"gc_ms\":null,\"gc_count\":null,\"top_frame\":null,\"notes\":["
+			     "\"states_mixed\"]}\n");
 }
 
 /* A text sink's line must end so, from the path on. */

@@ -144,6 +144,7 @@ static int json_request(void *state, const struct request *request)
 	put_ms(out, "output_ms", request->output_ns);
 	put_count(out, "blocks", request->blocks);
 	put_count(out, "bytes", request->bytes);
+	put_count(out, "request_bytes", request->request_bytes);
 	put_count(out, "write_calls", request->write_calls);
 	put_count(out, "write_bytes", request->write_bytes);
 	put_ms(out, "write_ms", request->write_ns);
@@ -152,6 +153,7 @@ static int json_request(void *state, const struct request *request)
 	put_ms(out, "queue_ms", request->queue_ns);
 	put_word(out, "queue_source", request->queue_source);
 	put_states(out, request);
+	put_text(out, "top_frame", request->top_frame);
 	put_notes(out, request->notes);
 	fputs("}\n", out);
 	return 0;

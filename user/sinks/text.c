@@ -190,6 +190,10 @@ static void tail_print(FILE *out, const struct request *request)
 		escape_text(out, request->exception.ptr, request->exception.bytes);
 	}
 	states_print(out, request);
+	if (request->top_frame.ptr) {
+		fputs("  in ", out);
+		escape_text(out, request->top_frame.ptr, request->top_frame.bytes);
+	}
 	if (request->queue_ns != REQUEST_UNSEEN)
 		fprintf(out, "  queued %.3f ms", (double)request->queue_ns / 1e6);
 	for (const struct note_words *words = note_words; words->bit; words++) {

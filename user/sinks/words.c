@@ -76,6 +76,7 @@ const struct note_words note_words[] = {
 	{NOTE_STATES_MIXED, "states_mixed",
 	 "took turns with others on its thread, or ended on another: states unseen"},
 	{NOTE_GIL_UNSEEN, "gil_unseen", "where the GIL lies is not known: waits for it are lock"},
+	{NOTE_PIPELINED, "pipelined", "came with the one before it, begins at its end"},
 	{0, NULL, NULL},
 };
 
@@ -102,6 +103,18 @@ static const struct loss_words {
 	{"statsd_unsent", true, "datagrams that StatsD's host refused or the network did not take"},
 	{"wait_unsampled", true, "waits of threads that had not been seen to run before"},
 	{"code_lost", true, "functions whose process ended before they could be named"},
+	{"wire_unread", true, "bytes of a connection could not be copied"},
+	{"wire_tls", false, "encrypted connections (TLS): the marker would tell of their requests"},
+	{"wire_http2", false, "connections that speak HTTP/2"},
+	{"wire_upgraded", false, "connections that became something else than HTTP"},
+	{"wire_foreign", false,
+	 "turns of connections that do not begin with a request, as of those open before"},
+	{"wire_partial", false, "requests that broke off before their head was whole"},
+	{"wire_stray", false, "turns of connections that answered a request not seen"},
+	{"wire_unsplit", true, "answers that could not be told from the one before"},
+	{"wire_full", false, "too many requests at once on connections"},
+	{"wire_open", false, "were being answered when the trace ended"},
+	{"stacks_full", true, "samples given up, too many waited for their request's end"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
 	{NULL, false, NULL},
 };
