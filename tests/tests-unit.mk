@@ -20,6 +20,9 @@ PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_cho
 	settings_parse.c text_buffer.c)
 # What the daemon has beside them.
 PURE_SRC += $(addprefix user/,address.c pid_table.c request_threads.c sinks/statsd.c)
+# What makes requests of connections' bytes, and how servers make paths of targets.
+PURE_SRC += user/show_options.c user/top_frame.c user/wire.c user/wire_answer.c user/wire_read.c \
+	$(wildcard user/wire/*.c) $(wildcard user/servers/*.c)
 # The same, of profiles.
 PURE_SRC += $(addprefix user/,code_table.c decode_stack.c profile.c profile_files.c \
 	profile_format.c profile_output.c profile_run.c profile_sums.c profile_words.c profiler.c \
@@ -35,7 +38,7 @@ UNIT_TESTS := assemble assemble_names assemble_states block_store decode escape 
 	worker_table
 UNIT_TESTS += aggregate capacity exposition key_table labels no_memory path_shape settings \
 	text_buffer
-UNIT_TESTS += address statsd
+UNIT_TESTS += address statsd wire wire_odd
 UNIT_TESTS += code_table decode_stack profile profile_files profiler stack_store
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 
@@ -76,7 +79,7 @@ unit-docs: $(O)/wsgiscope
 
 GOLDEN_O := $(SAN_O)/tests/golden
 
-GOLDEN_MAKERS := $(GOLDEN_O)/make_recording $(GOLDEN_O)/make_stacks
+GOLDEN_MAKERS := $(GOLDEN_O)/make_recording $(GOLDEN_O)/make_stacks $(GOLDEN_O)/make_wire
 
 $(GOLDEN_MAKERS): %: %.o $(GOLDEN_O)/record_make.o $(GOLDEN_O)/sample_make.o \
 		$(GOLDEN_O)/recordings.o $(SAN_O)/user/recording.o
@@ -123,7 +126,7 @@ FUZZ_O       := $(O)/fuzz
 FUZZ_SECONDS ?= 300
 FUZZ_CFLAGS  := -std=gnu11 $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=undefined
-FUZZ_PIPELINE := fuzz_decode fuzz_recording fuzz_settings
+FUZZ_PIPELINE := fuzz_decode fuzz_recording fuzz_settings fuzz_turns
 
 $(FUZZ_PIPELINE:%=$(FUZZ_O)/%): $(FUZZ_O)/%: tests/fuzz/%.c $(PURE_SRC) $(PURE_MADE) $(SVG_TEXT) \
 		$(wildcard user/*.h user/sinks/*.h bpf/*.h)

@@ -4,7 +4,7 @@
 
 Prints tables: values in ns, ratios, and for each aim of the project "ok" or "over". It measures and
 never fails on time: another machine has other numbers.
-Usage: bench.py BUILD_DIRECTORY [request|kernel|states|arming|load|stacks|nop5 ...]
+Usage: bench.py BUILD_DIRECTORY [request|kernel|states|wire|arming|load|stacks|nop5 ...]
 BENCH_ROUNDS: rounds of each measurement in each cycle (default 40), BENCH_CYCLES: how often each
 tracer is attached (default 5), BENCH_SECONDS: of synthetic load (default 60).
 """
@@ -33,6 +33,7 @@ AIM_ATTACHED_TIMES, AIM_ATTACHED_PLUS = 2, 300
 AIM_BLOCK_DETACHED, AIM_BLOCK_ATTACHED = 1, 45  # "nothing" is what rounds to it
 AIM_SEND, AIM_OTHER = 250, 80
 # Issue 3.
+AIM_WIRE = 3000  # issue 6
 AIM_SWITCH, AIM_SWITCH_OTHER, AIM_STATES = 300, 60, 150
 
 MANY = 1000
@@ -223,6 +224,34 @@ def states_bench(build, workers):
     remarks_print(s)
 
 
+def wire_measurements():
+    turns = {"op": "turns", "n": 150}
+    return [
+        Measurement("turns", "traced", ("none", "wire"), turns),
+        Measurement("turns", "traced", ("tracer",), dict(turns, tracked=True)),
+        Measurement("other turns", "other", ("none", "tracer", "wire"), turns),
+    ]
+
+
+def wire_bench(build, workers):
+    """A request by the wire and by the marker, each with its system calls."""
+    for worker in workers.values():
+        worker.call("turns", n=10)  # its listener is there when somebody attaches
+    s = measure(build, workers, wire_measurements(), CYCLES, ROUNDS, progress)
+    marker = s.added_by_phase("tracer", "turns")
+    table_print("a request of one read and two writes on a connection kept alive: ns more", [
+        Row("no tracer, whole request", s.whole("none", "turns"), whole=True),
+        Row("by the marker", marker),
+        Row("by the wire", s.added_by_phase("wire", "turns"), AIM_WIRE),
+    ], marker=marker)
+    marker = s.added_by_phase("tracer", "other turns")
+    table_print("the same of a process that is not traced: ns more", [
+        Row("while another is, by the marker", marker),
+        Row("while another is, by the wire", s.added_by_phase("wire", "other turns")),
+    ], marker=marker)
+    remarks_print(s)
+
+
 def arming_bench(build, workers):
     every = ("none", "limit", "tracer")
     labels = {"threads": "thread made and joined", "forks": "process forked and waited for",
@@ -256,6 +285,7 @@ SECTIONS = {
     "request": request_bench,
     "kernel": kernel_bench,
     "states": states_bench,
+    "wire": wire_bench,
     "arming": arming_bench,
     "load": load_bench,
     "stacks": stacks_bench,

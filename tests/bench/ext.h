@@ -65,6 +65,9 @@ PyObject *bench_send(PyObject *self, PyObject *args);
 PyObject *bench_threads(PyObject *self, PyObject *args);
 PyObject *bench_forks(PyObject *self, PyObject *args);
 
+/* ext_wire.c: the system calls of requests. */
+PyObject *bench_turns(PyObject *self, PyObject *args);
+
 /* ext_switch.c: context switches. */
 PyObject *bench_switches(PyObject *self, PyObject *args);
 

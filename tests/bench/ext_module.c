@@ -51,6 +51,9 @@ static PyMethodDef bench_methods[] = {
 	{"send", bench_send, METH_VARARGS,
 	 "send(fd, peer, n, start_mark, end_mark) -> (wall_ns, cpu_ns) a send of 100 bytes,\n"
 	 "inside a request if the marks are not 0"},
+	{"turns", bench_turns, METH_VARARGS,
+	 "turns(fd, peer, n, start_mark, end_mark) -> (wall_ns, cpu_ns) a request: a read, two\n"
+	 "writes, and the marks if they are not 0"},
 	{"threads", bench_threads, METH_VARARGS,
 	 "threads(n) -> (wall_ns, cpu_ns) a thread made and joined"},
 	{"forks", bench_forks, METH_VARARGS,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from phases import phase
 
-PHASES = ("none", "scheduler", "limit", "awake", "nostates", "tracer", "blocks")
+PHASES = ("none", "scheduler", "limit", "awake", "nostates", "tracer", "blocks", "wire")
 UNDISTURBED = ("none", "scheduler", "limit")
 WALL, CPU = 0, 1
 PAUSE_S = 0.002  # between two stretches while someone reads what they made
@@ -94,7 +94,7 @@ def phase_run(samples, name, cycle, rounds, measurements, workers):
         # Another order each time: what ran before leaves its traces in the caches.
         for m in random.sample(measurements, len(measurements)):
             samples.add(name, cycle, m.name, workers[m.who].call(**m.command))
-            if name in ("nostates", "tracer", "blocks"):
+            if name in ("nostates", "tracer", "blocks", "wire"):
                 time.sleep(PAUSE_S)
 
 

@@ -36,3 +36,11 @@ __hidden void account_begin(struct thread *t, __u64 start_ns)
 __hidden void account_end(struct thread *t, struct rec_request *r)
 {
 }
+
+__hidden void account_look(struct thread *t, struct rec_request *r, __u64 end_ns)
+{
+}
+
+__hidden void account_restart(struct thread *t, const struct rec_request *r)
+{
+}

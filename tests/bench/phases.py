@@ -14,6 +14,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 READY_S = 30
 LIMIT_OPTIONS = {"limit": (), "awake": ("-u",), "scheduler": ("-s",)}
+OPTIONS = {"blocks": ["--blocks"], "wire": ["--mode", "wire"]}
 WORKER_CPU = 0
 # The tracer gets another CPU where there is one, so that what it takes is not taken from workers.
 TRACER_CPU = max(os.sched_getaffinity(0))
@@ -122,7 +123,7 @@ def attached(command, signum=signal.SIGINT):
 def phase(name, build, worker):
     """Nobody attached ("none"), the empty programs with the marker asleep ("limit"), awake
     ("awake") or at the scheduler alone ("scheduler"), the tracer ("tracer", with --blocks:
-    "blocks", without states: "nostates"). Yields the program, or None."""
+    "blocks", by the wire: "wire", without states: "nostates"). Yields the program, or None."""
     if name == "none":
         yield None
         return
@@ -131,7 +132,7 @@ def phase(name, build, worker):
         command.append(worker.call("marker_path"))
         signum = signal.SIGTERM
     else:
-        options = ["--path", "/nothing/*"] + (["--blocks"] if name == "blocks" else [])
+        options = ["--path", "/nothing/*"] + OPTIONS.get(name, [])
         tracer = stateless_command if name == "nostates" else tracer_command
         command = tracer(build, worker.pid, *options)
         signum = signal.SIGINT

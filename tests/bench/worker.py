@@ -86,6 +86,7 @@ class Worker:
         for name, report in reports.items():
             self.wraps[name] = lambda app, report=report: middleware2015.timed(app, report)
         self.apps = {}
+        self.listener, self.accepted = None, None
 
     def application(self, wrap, blocks):
         """The application of so many blocks (0: a list of one), wrapped; made once."""
@@ -115,6 +116,18 @@ class Worker:
     def send(self, n, tracked=False):
         start, end = self.mark_addresses if tracked else (0, 0)
         return _bench.send(self.client.fileno(), self.peer.fileno(), n, start, end)
+
+    def turns(self, n, tracked=False):
+        """On a TCP connection that was accepted, by a listener that is still there."""
+        if not self.accepted:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            connected = socket.create_connection(self.listener.getsockname())
+            self.accepted = (self.listener.accept()[0], connected)
+            for end in self.accepted:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start, end = self.mark_addresses if tracked else (0, 0)
+        server, client = (one.fileno() for one in self.accepted)
+        return _bench.turns(server, client, n, start, end)
 
     def write(self, n):
         with open("/dev/null", "wb", buffering=0) as null:

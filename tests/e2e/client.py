@@ -191,6 +191,8 @@ class Connection:
             return None
         end += 4
         head = Response(request, self.buffer[:end], 0, 0)
+        if request.method == "HEAD" or head.status in (204, 304):
+            return end
         if head.chunked:
             while True:
                 line = self.buffer.find(b"\r\n", end)
@@ -202,8 +204,7 @@ class Connection:
                     return None
                 if size == 0:
                     return end
-        if request.method != "HEAD":
-            end += int(head.headers["content-length"])
+        end += int(head.headers["content-length"])
         return end if len(self.buffer) >= end else None
 
 

@@ -71,12 +71,13 @@ def test_not_python(wsgiscope):
 
 
 def test_python_without_marker(wsgiscope):
-    """It says how to add the marker."""
+    """Asked for the marker alone, it says how to add it."""
     process = subprocess.Popen([servers.PYTHON, "-c", "import time; print(1, flush=True); "
                                 "time.sleep(60)"], stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
-        check_one_line(run("trace", "-p", process.pid), 1, str(process.pid), "mark")
+        check_one_line(run("trace", "-p", process.pid, "--mode", "marker"), 1, str(process.pid),
+                       "mark")
     finally:
         process.terminate()
         process.wait()
@@ -248,7 +249,7 @@ def test_truncated_recording(server, tmp_path):
     assert 1 in seen
 
 
-@pytest.mark.parametrize("version, order", [(4, "little"), (2**32 - 1, "little"), (2, "big")])
+@pytest.mark.parametrize("version, order", [(5, "little"), (2**32 - 1, "little"), (2, "big")])
 def test_future_recording(wsgiscope, tmp_path, version, order):
     """Of a later version, or of a machine of the other byte order."""
     path = tmp_path / "future"

@@ -151,11 +151,14 @@ def test_spin_on_a_shared_cpu(traced):
 
 def test_garbage_collection(traced):
     """An overlay: how often (one of the youngest may come before or after the callbacks are set),
-    and how long."""
+    and how long: the callbacks run around the marks, and may have to wait for a CPU in between."""
     for record, entry in traced.ask("collect", 5):
         assert len(entry["collections"]) >= 5
         assert 0 <= record["gc_count"] - len(entry["collections"]) <= 1, shown(record, entry)
-        assert near(record["gc_ms"], sum(entry["collections"])), shown(record, entry)
+        around = sum(entry["collections"])
+        waited = record["states_ms"]["runnable"] * 1e6
+        assert (near(record["gc_ms"], around)
+                or around - waited <= record["gc_ms"] * 1e6 <= around), shown(record, entry)
         check_sum(record, entry)
     quiet = [record for record, entry in traced.ask("pid", 0, repeat=5)]
     assert (0, 0.0) in [(record["gc_count"], record["gc_ms"]) for record in quiet]

@@ -99,7 +99,7 @@ class Tracer:
         procs.until(lambda: ATTACHED in self.stderr() or self.process.poll() is not None, seconds)
         if ATTACHED not in self.stderr():
             raise AssertionError("not attached: %s\n%s" % (self.command, self.stderr()))
-        assert probes(self.pid) or "waiting for one" in self.stderr(), (
+        assert probes(self.pid) or re.search("waiting for one|by the wire", self.stderr()), (
             "no probe in %s" % UPROBE_EVENTS)
         self.note_programs()
 

@@ -5,6 +5,7 @@ The path says how: /WAY/COUNT/SIZE/UID. Bodies are deterministic, so that two se
 compared byte by byte. Environment: E2E_APP chooses how `application` is wrapped (see `wrap`),
 E2E_ORACLE names the oracle's log, E2E_FILE a file of at least 2.5 MB to send.
 """
+import errno
 import io
 import os
 import sys
@@ -273,6 +274,29 @@ def way_hang(environ, start_response, count, size):
     start(start_response)
     yield block(0, size)
     time.sleep(60)
+
+
+def way_no_content(environ, start_response, count, size):
+    start(start_response, "204 No Content")
+    return []
+
+
+def way_not_modified(environ, start_response, count, size):
+    start(start_response, "304 Not Modified")
+    return []
+
+
+def way_upgrade(environ, start_response, count, size):
+    """Another protocol, in which the application says something at once."""
+    start_response("101 Switching Protocols", [("Upgrade", "e2e"), ("Connection", "upgrade")])
+    return [b"HTTP/1.1 200 Not a response\r\n\r\n"]
+
+
+def way_raw(environ, start_response, count, size):
+    """gunicorn only: the bytes that X-Raw has in hexadecimal, past the server, which then takes
+    the client for gone."""
+    environ["gunicorn.socket"].sendall(bytes.fromhex(environ["HTTP_X_RAW"]))
+    raise BrokenPipeError(errno.EPIPE, "all was written")
 
 
 def way_echo(environ, start_response, count, size):
