@@ -123,6 +123,14 @@ def test_short_lived_workers(wsgiscope, stacklog):
     assert not list(truth.line_faults(log, answers))
 
 
+def test_freed_code(stacklog):
+    """Code that is made and freed all the time, at the same places, is named as what it was."""
+    log, spans = truth.hammer(stacklog, [servers.PYTHON], HZ, SECONDS, 0.002)
+    found = truth.hammer_frames(log, spans)
+    assert found["right"] > 500, found
+    assert not found["wrong"] and not found["line"] and not found["unknown"], (found, log.counters)
+
+
 def test_another_namespace(wsgiscope, stacklog):
     """A server in PID and mount namespaces of its own."""
     need_server("gunicorn-gthread")

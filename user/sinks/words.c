@@ -102,6 +102,7 @@ static const struct loss_words {
 	{"statsd_unsent", true, "datagrams that StatsD's host refused or the network did not take"},
 	{"wait_unsampled", true, "waits of threads that had not been seen to run before"},
 	{"code_lost", true, "functions whose process ended before they could be named"},
+	{"code_stale", true, "frames that may have the name of code freed before them"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
 	{NULL, false, NULL},
 };
