@@ -291,3 +291,14 @@ __hidden void sample_wait_end(struct task_struct *task, __u64 now_ns)
 	}
 	w->since_ns = 0;
 }
+
+/* At the end, for each thread of the machine: a wait that goes on has lasted for so long. */
+SEC("iter/task")
+int waits_end(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task)
+		sample_wait_end(task, bpf_ktime_get_ns());
+	return 0;
+}
