@@ -338,6 +338,7 @@ struct rec_code {
 #define RAW_TEXT_BYTES	 448
 #define RAW_LINES_BYTES	 1024
 #define RAW_WINDOW_WORDS 16 /* the first PYSTACK_PRINT_WORDS are used */
+#define RAW_HEAD_WORDS	 4
 
 /*
  * A code object, as it lay in memory when it was sampled first: it may be gone before it can be
@@ -352,6 +353,8 @@ struct rec_raw_code {
 	__u16 lines_bytes;
 	__u16 pad;
 	__u32 pad2;
+	__u64 text_hash;		/* the rest of what the fingerprint is made of */
+	__u64 head[RAW_HEAD_WORDS];	/* its first bytes: the object's header */
 	__u64 window[RAW_WINDOW_WORDS]; /* pystack.h: what the fingerprint is made of */
 	__u8 name[RAW_TEXT_BYTES];	/* the str objects, header and all */
 	__u8 file[RAW_TEXT_BYTES];
@@ -375,6 +378,7 @@ enum drop_reason {
 	DROP_WAIT_UNSAMPLED, /* a wait that was not sampled: its thread had no room for one yet */
 	DROP_CODE_LOST,	     /* a code object whose name could not be read any more */
 	DROP_WIRE_UNREAD,    /* bytes of a connection that could not be copied */
+	DROP_CODE_STALE, /* frames that may have the name of a code object that another replaced */
 	DROP_REASONS,
 };
 
@@ -411,7 +415,7 @@ _Static_assert(sizeof(struct rec_process) == 32, "rec_process is part of the con
 _Static_assert(sizeof(struct rec_worker) == 120, "rec_worker is part of the contract");
 _Static_assert(sizeof(struct rec_frame) == 16, "rec_frame is part of the contract");
 _Static_assert(sizeof(struct rec_sample) == 88, "rec_sample is part of the contract");
-_Static_assert(sizeof(struct rec_raw_code) == 176 + 2 * RAW_TEXT_BYTES + RAW_LINES_BYTES,
+_Static_assert(sizeof(struct rec_raw_code) == 216 + 2 * RAW_TEXT_BYTES + RAW_LINES_BYTES,
 	       "rec_raw_code is part of the contract");
 _Static_assert(sizeof(struct rec_line) == 8, "rec_line is part of the contract");
 _Static_assert(sizeof(struct rec_code) == 48, "rec_code is part of the contract");

@@ -91,6 +91,7 @@ static __always_inline void thread_found(struct pystack_walk *walk,
 {
 	walk->found = address;
 	walk->found_frame = thread_frame(walk, layout);
+	walk->found_interpreter = thread_word(walk, layout->thread_interpreter);
 	walk->attached = attached;
 }
 
@@ -212,27 +213,6 @@ static __always_inline void walk_end(struct pystack_walk *walk, enum rec_stack_e
 	walk->error = error;
 }
 
-/*
- * The fingerprint of a frame's code object. An object that an inner frame of this walk has, too, is
- * the same one: its thread stands still, so both frames live, and each keeps its code object alive.
- * What an earlier walk has read says nothing: the object may have made room for another since.
- */
-static __always_inline __u32 code_fingerprint(struct pystack_walk *walk,
-					      const struct pystack_layout *layout,
-					      const struct sample *sample, __u64 code)
-{
-	__u16 *seen = &walk->seen[(code >> 4 ^ code >> 10) & (PYSTACK_SEEN - 1)];
-	const struct rec_frame *same = &sample->frames[*seen & (STACK_PYTHON_MAX - 1)];
-	__u64 print[PYSTACK_PRINT_WORDS];
-
-	if (*seen < walk->count && same->code == code && same->fingerprint)
-		return same->fingerprint;
-	*seen = walk->count;
-	if (bpf_probe_read_user(print, sizeof(print), (const void *)(code + layout->code_print)))
-		return 0;
-	return pystack_fingerprint(print);
-}
-
 static __always_inline void frame_put(struct pystack_walk *walk,
 				      const struct pystack_layout *layout, struct sample *sample,
 				      const __u8 *frame)
@@ -246,6 +226,8 @@ static __always_inline void frame_put(struct pystack_walk *walk,
 		walk_end(walk, STACK_BAD_FRAME);
 		return;
 	}
+	if (code == layout->none)
+		return;
 	if (count >= STACK_PYTHON_MAX) {
 		walk->deeper = 1;
 		walk_end(walk, STACK_OK);
@@ -254,7 +236,7 @@ static __always_inline void frame_put(struct pystack_walk *walk,
 	to = &sample->frames[count & (STACK_PYTHON_MAX - 1)];
 	to->code = code;
 	to->offset = offset_of(frame, layout, code);
-	to->fingerprint = code_fingerprint(walk, layout, sample, code);
+	to->fingerprint = 0;
 	walk->count = count + 1;
 }
 
@@ -329,6 +311,20 @@ static __always_inline void frames_take(struct pystack_walk *walk,
 	walk->deeper = 1; /* nothing but shims for very long: a circle */
 }
 
+/* Two interpreters may have freed as many. */
+static __always_inline __u64 generation_read(const struct pystack_walk *walk,
+					     const struct pystack_layout *layout)
+{
+	__u64 freed;
+
+	if (!layout->interpreter_generation ||
+	    bpf_probe_read_user(
+		    &freed, sizeof(freed),
+		    (const void *)(walk->found_interpreter + layout->interpreter_generation)))
+		return 0;
+	return (freed * 0x9e3779b97f4a7c15 ^ walk->found_interpreter) | 1;
+}
+
 __noinline int pystack_take(struct pystack_walk *walk, const struct pystack_python *python,
 			    struct pystack_cache *cache, struct sample *sample)
 {
@@ -337,11 +333,14 @@ __noinline int pystack_take(struct pystack_walk *walk, const struct pystack_pyth
 	walk->count = 0;
 	walk->deeper = 0;
 	walk->error = STACK_OK;
+	walk->generation = 0;
 	pystack_thread(walk, python, cache);
-	if (walk->found)
+	if (walk->found) {
+		walk->generation = generation_read(walk, &python->layout);
 		frames_take(walk, &python->layout, sample);
-	else
+	} else {
 		walk->error = STACK_NO_THREAD_STATE;
+	}
 	sample->head.python = walk->count;
 	sample->head.error = walk->error;
 	sample->head.flags =

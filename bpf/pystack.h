@@ -31,14 +31,19 @@ enum pystack_flags {
 
 /* Bytes from the start of the structure that a name begins with. */
 struct pystack_layout {
+	/* Address of None: what the interpreter's own frames have for code (from 3.13 on). One that
+	 * is only being made may not say yet whose it is. 0: not known. */
+	__u64 none;
 	__u32 flags; /* enum pystack_flags */
 	/* _PyRuntime: PyInterpreterState * of the newest; PyThreadState * of who holds the GIL,
 	 * 0: each thread state says so itself. */
 	__u32 runtime_interpreters;
 	__u32 runtime_current;
 	__u32 interpreter_next;
-	__u32 interpreter_threads; /* PyThreadState *, the newest */
+	__u32 interpreter_threads;    /* PyThreadState *, the newest */
+	__u32 interpreter_generation; /* u64: how many code objects it has freed, 0: not counted */
 	__u16 thread_next;
+	__u16 thread_interpreter; /* PyInterpreterState * */
 	__u16 thread_self; /* what pystack.bpf.c has for the running thread: see self_of_thread() */
 	__u16 thread_frame;
 	__u16 cframe_frame;
@@ -56,6 +61,11 @@ struct pystack_layout {
 	__u16 code_name;
 	__u16 code_file;
 	__u16 code_lines;
+	/* Up to 3.11 a code object has no number of its own, and one that takes another's place may
+	 * have all its members where the other had them: there the hash of a str * in those bytes,
+	 * its plain name, counts too. 0: it does not. */
+	__u16 code_hashed;
+	__u16 text_hash; /* of a str: Py_hash_t */
 	__u16 pad;
 };
 
@@ -66,11 +76,11 @@ struct pystack_python {
 };
 
 /* Never 0. A sum of products, each word by an odd number of its own: fast, as none waits for
- * another (multilinear hashing: Lemire and Kaser, 2014). */
+ * another (multilinear hashing: Lemire and Kaser, 2014). text_hash: see code_hashed; 0 without. */
 static inline __attribute__((always_inline)) __u32
-pystack_fingerprint(const __u64 words[PYSTACK_PRINT_WORDS])
+pystack_fingerprint(const __u64 words[PYSTACK_PRINT_WORDS], __u64 text_hash)
 {
-	__u64 hash = words[0] * 0x9e3779b97f4a7c15;
+	__u64 hash = words[0] * 0x9e3779b97f4a7c15 + text_hash * 0xd1342543de82ef95;
 
 	hash += words[1] * 0xbf58476d1ce4e5b9;
 	hash += words[2] * 0x94d049bb133111eb;

@@ -11,16 +11,6 @@
 const volatile __u64 sample_period_ns = 0; /* of the clock; 0: there is none */
 const volatile bool sample_native = false; /* native and kernel frames too */
 
-#define CODE_SLOTS 65536
-
-/* Marks of the code objects that user space has been sent. Not a hash: that takes locks. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CODE_SLOTS);
-	__type(key, __u32);
-	__type(value, __u64);
-} codes SEC(".maps");
-
 /* A thread that has been sampled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -51,9 +41,7 @@ struct scratch {
 	struct pystack_cache cache; /* for a thread that could have none */
 	struct sample sample;
 	__u64 addresses[STACK_NATIVE_MAX]; /* or the kernel's, which are no more */
-	struct rec_raw_code raw;
-	__u32 sent; /* of this sample's code objects; here, as the verifier would count along */
-	__u32 pad;
+	struct code_naming naming;
 };
 
 enum scratch_use { SCRATCH_CLOCK, SCRATCH_SWITCH, SCRATCH_USES };
@@ -77,7 +65,7 @@ static __always_inline struct scratch *scratch_get(__u32 use)
 static __always_inline __u64 self_of_thread(struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(task, thread.fsbase);
+	return task->thread.fsbase;
 #else
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	__u32 level = BPF_CORE_READ(pid, level);
@@ -141,83 +129,6 @@ static __always_inline void sample_natives(void *ctx, struct scratch *scratch, s
 		s->head.kernel = sample_add(scratch, s, bytes / sizeof(__u64));
 }
 
-/* Of one sample: how far we look for what has not been sent, and how much of it is sent. */
-#define SEND_FRAMES STACK_PYTHON_MAX
-#define SEND_MAX    32
-
-/* Of a code object that has been sent, in its slot. One may push out another: then that is sent
- * again. */
-static __always_inline __u64 code_mark(__u32 tgid, const struct rec_frame *frame)
-{
-	__u64 hash = (frame->code ^ (__u64)frame->fingerprint << 24) * 0x9e3779b97f4a7c15;
-
-	return (hash ^ hash >> 32 ^ tgid) * 0x9e3779b97f4a7c15;
-}
-
-/* As much of an object as can be had, up to max: how much. */
-static __always_inline __u16 object_read(__u8 *to, const __u32 max, __u64 from)
-{
-	if (!bpf_probe_read_user(to, max, (const void *)from))
-		return max;
-	/* The end of what is mapped may be near. */
-	return bpf_probe_read_user(to, max / 4, (const void *)from) ? 0 : max / 4;
-}
-
-static __always_inline __u64 window_word(const struct rec_raw_code *raw, __u32 at)
-{
-	return raw->window[at / 8 & (RAW_WINDOW_WORDS - 1)];
-}
-
-__noinline int code_send(struct rec_raw_code *raw, const struct pystack_layout *layout,
-			 const struct rec_frame *frame)
-{
-	__u32 start;
-
-	if (!raw || !layout || !frame)
-		return 0;
-	start = layout->code_print;
-	header_fill(&raw->h, REC_RAW_CODE, sizeof(*raw), bpf_get_current_pid_tgid(), 0);
-	raw->code = frame->code;
-	raw->fingerprint = frame->fingerprint;
-	raw->pad = 0;
-	raw->pad2 = 0;
-	if (bpf_probe_read_user(raw->window, PYSTACK_PRINT_BYTES,
-				(const void *)(frame->code + start)))
-		return 0;
-	raw->name_bytes = object_read(raw->name, sizeof(raw->name),
-				      window_word(raw, layout->code_name - start));
-	raw->file_bytes = object_read(raw->file, sizeof(raw->file),
-				      window_word(raw, layout->code_file - start));
-	raw->lines_bytes = object_read(raw->lines, sizeof(raw->lines),
-				       window_word(raw, layout->code_lines - start));
-	return !bpf_ringbuf_output(&ring, raw, sizeof(*raw), wakeup_flags(sizeof(*raw)));
-}
-
-/* Sends what has not been sent yet, the innermost first. What finds no room is not counted: it is
- * tried again, and user space asks the process meanwhile. */
-__noinline int codes_send(struct scratch *scratch, const struct pystack_layout *layout,
-			  struct sample *s)
-{
-	if (!scratch || !layout || !s)
-		return 0;
-	scratch->sent = 0;
-	for (__u32 i = 0; i < SEND_FRAMES && i < s->head.python; i++) {
-		const struct rec_frame *frame = &s->frames[i];
-		__u64 mark = code_mark(s->head.h.tgid, frame);
-		__u32 slot = mark >> 48;
-		__u64 *known = bpf_map_lookup_elem(&codes, &slot);
-
-		if (!known || *known == mark || !frame->fingerprint)
-			continue;
-		/* Plain: one mark or another, whoever comes last. */
-		if (code_send(&scratch->raw, layout, frame))
-			*known = mark;
-		if (++scratch->sent >= SEND_MAX)
-			break;
-	}
-	return 0;
-}
-
 static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 					struct pystack_cache *cache, struct sample *s, __u64 now_ns)
 {
@@ -228,7 +139,10 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 		scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
 		scratch->walk.now_ns = now_ns;
 		pystack_take(&scratch->walk, python, cache, s);
-		codes_send(scratch, &python->layout, s);
+		scratch->naming.tgid = tgid;
+		scratch->naming.now_ns = now_ns;
+		scratch->naming.generation = scratch->walk.generation;
+		codes_name(&scratch->naming, &python->layout, s);
 	}
 	if (sample_native)
 		sample_natives(ctx, scratch, s);
@@ -376,4 +290,15 @@ __hidden void sample_wait_end(struct task_struct *task, __u64 now_ns)
 		__builtin_memset(&w->sample.head.peer, 0, sizeof(w->sample.head.peer));
 	}
 	w->since_ns = 0;
+}
+
+/* At the end, for each thread of the machine: a wait that goes on has lasted for so long. */
+SEC("iter/task")
+int waits_end(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task)
+		sample_wait_end(task, bpf_ktime_get_ns());
+	return 0;
 }

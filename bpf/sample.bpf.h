@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Between sample.bpf.c, which says when a stack is taken and what becomes of it, and
- * pystack.bpf.c, which walks the frames.
+ * Between sample.bpf.c, which says when a stack is taken and what becomes of it, pystack.bpf.c,
+ * which walks the frames, and pycode.bpf.c, which says whose they are.
  */
 #ifndef WSGISCOPE_SAMPLE_BPF_H
 #define WSGISCOPE_SAMPLE_BPF_H
@@ -27,7 +27,6 @@ struct pystack_cache {
 };
 
 #define PYSTACK_PAGE 4096
-#define PYSTACK_SEEN 64 /* a power of two */
 
 /* A walk under way. Too large for the stack; one a CPU and context. */
 struct pystack_walk {
@@ -36,6 +35,7 @@ struct pystack_walk {
 	/* The search for the thread state. */
 	__u64 interpreter, thread; /* to look at next */
 	__u64 found, found_frame;  /* the best so far */
+	__u64 found_interpreter;   /* that it belongs to */
 	__u32 attached;		   /* found holds the GIL */
 	__u32 searching;
 	/* The frames. */
@@ -44,8 +44,9 @@ struct pystack_walk {
 	__u32 error; /* enum rec_stack_error */
 	__u32 deeper;
 	__u32 pad;
-	/* By a code object's address: the frame that had it last. Anything until one had. */
-	__u16 seen[PYSTACK_SEEN];
+	/* Of the thread's interpreter: the same as long as it frees no code object. 0: it does not
+	 * say. */
+	__u64 generation;
 	__u8 thread_bytes[256]; /* a power of two above PYSTACK_THREAD_BYTES */
 	/* The page that a frame lies in, up to its end: most often its callers are there, too. */
 	__u64 window_start, window_end; /* addresses; equal: nothing is there */
@@ -53,10 +54,24 @@ struct pystack_walk {
 };
 
 /*
- * The Python frames of the running thread, into sample->frames; sets python, error and flags of
- * its head. cache is the thread's own. Global, so that the verifier walks it once.
+ * The Python frames of the running thread, into sample->frames, without the fingerprints; sets
+ * python, error and flags of its head. cache is the thread's own. Global, so that the verifier
+ * walks it once; so are those below.
  */
 int pystack_take(struct pystack_walk *walk, const struct pystack_python *python,
 		 struct pystack_cache *cache, struct sample *sample);
+
+/* For pycode.bpf.c; as large as a copy of a code object, so it lies where the walk does. */
+struct code_naming {
+	__u64 now_ns;
+	__u64 generation; /* struct pystack_walk's */
+	__u32 tgid;
+	__u32 sent; /* of this sample's; here, as the verifier would count along */
+	struct rec_raw_code raw;
+};
+
+/* The fingerprints of the sample's Python frames. Code objects that user space has not been sent
+ * yet go to it, the innermost first. */
+int codes_name(struct code_naming *naming, const struct pystack_layout *layout, struct sample *s);
 
 #endif

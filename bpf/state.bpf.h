@@ -229,13 +229,18 @@ static __always_inline void count_event(enum event_count which)
 		__sync_fetch_and_add(&c->events[which], 1);
 }
 
-static __always_inline void count_drop(enum drop_reason why)
+static __always_inline void count_drops(enum drop_reason why, __u64 count)
 {
 	__u32 zero = 0;
 	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
 
 	if (c)
-		__sync_fetch_and_add(&c->drops[why], 1);
+		__sync_fetch_and_add(&c->drops[why], count);
+}
+
+static __always_inline void count_drop(enum drop_reason why)
+{
+	count_drops(why, 1);
 }
 
 static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)

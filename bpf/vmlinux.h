@@ -179,6 +179,11 @@ struct task_struct {
 #endif
 };
 
+/* The context of a program that is run for each task. */
+struct bpf_iter__task {
+	struct task_struct *task;
+};
+
 struct trace_entry {
 	unsigned short type;
 	unsigned char flags;

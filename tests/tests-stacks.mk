@@ -25,7 +25,7 @@ stacks-check: stacklog $(PYTHON_VERSIONS:%=pythons-marker-%) ## stacks on other 
 
 NATIVE_SRC  := tests/native/image.c tests/native/walk.c user/linetable.c user/utf8.c \
 	user/python/code.c user/python/layout.c user/python/stack.c
-NATIVE_DEPS := $(NATIVE_SRC) $(wildcard bpf/*.h bpf/pystack.bpf.c user/*.h user/*/*.h \
+NATIVE_DEPS := $(NATIVE_SRC) $(wildcard bpf/*.h bpf/py*.bpf.c user/*.h user/*/*.h \
 	tests/native/*.h)
 NATIVE_CFLAGS := -std=gnu11 $(WARN) -Wno-unused -g -O1 -fno-omit-frame-pointer \
 	-D__TARGET_ARCH_$(ARCH) -Itests/native

@@ -44,13 +44,14 @@ static const char *const loss_names[DROP_REASONS] = {
 	[DROP_WAIT_UNSAMPLED] = "wait_unsampled",
 	[DROP_CODE_LOST] = "code_lost",
 	[DROP_WIRE_UNREAD] = "wire_unread",
+	[DROP_CODE_STALE] = "code_stale",
 };
 
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
 _Static_assert(EVENT_READ + 1 == EVENT_COUNT, "a new event needs its name above");
-_Static_assert(DROP_WIRE_UNREAD + 1 == DROP_REASONS, "a new reason needs its name above");
+_Static_assert(DROP_CODE_STALE + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
 _Static_assert(DROP_REASONS + 12 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");

@@ -7,16 +7,19 @@
 
 #include <stdint.h>
 
-struct bpf_link;
 struct bpf_program;
+struct sample_clock;
 
 /*
- * Starts it on all CPUs that are online, hz times a second of running (0: not at all). links has
- * room for cpus, all NULL; what is put there goes by sample_clock_detach(). 0 or -errno, message
- * printed.
+ * Starts it on all CPUs that are online, hz times a second of running; cpus: as many as there can
+ * be. program: borrowed. 0 or -errno, message printed.
  */
-int sample_clock_attach(struct bpf_program *program, uint32_t hz, int cpus,
-			struct bpf_link **links);
-void sample_clock_detach(struct bpf_link **links, int cpus); /* NULL is fine */
+int sample_clock_start(struct bpf_program *program, uint32_t hz, int cpus,
+		       struct sample_clock **out);
+
+/* To be called now and then: CPUs come and go. */
+void sample_clock_follow(struct sample_clock *clock); /* NULL is fine */
+
+void sample_clock_stop(struct sample_clock *clock); /* NULL is fine */
 
 #endif

@@ -269,6 +269,7 @@ static int ring_tick(struct source *source, source_record_fn fn, void *context)
 		err = sweep(ring);
 	if (!err && now_monotonic() - ring->counters_ns > COUNTERS_NS) {
 		ring->counters_ns = now_monotonic();
+		tracer_clock_follow(ring->tracer);
 		err = counters(ring);
 	}
 	return err;
@@ -329,9 +330,9 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 	struct source_ring *ring = ring_of(source);
 	int err;
 
-	tracer_detach_clock(ring->tracer);
 	attach_stop(ring->attach);
 	tracer_stop_wire(ring->tracer);
+	tracer_sampling_stop(ring->tracer);
 	err = drain(ring, fn, context);
 	if (err < 0)
 		return err;
@@ -448,7 +449,7 @@ static int ring_setup(struct source_ring *ring, const struct config *config)
 			  &ring->follow);
 	if (!err)
 		err = ring_poll_setup(ring);
-	return err ? err : tracer_attach_clock(ring->tracer);
+	return err ? err : tracer_clock_start(ring->tracer);
 }
 
 int source_ring_open(const struct config *config, struct source **out)

@@ -23,6 +23,8 @@
 #include "pystack.h"
 #include "ring_fill.h"
 #include "sample_clock.h"
+#include "task_iter.h"
+#include "task_storage.h"
 #include "tracefs.h"
 #include "tracepoint.h"
 #include "tracer.h"
@@ -31,13 +33,16 @@
 #define LINKS_MAX   64
 #define SWEEP_BATCH 256
 
+#define SCHEDULER_LINKS 5
+
 struct tracer {
 	struct wsgiscope *skel;
 	struct bpf_link *links[LINKS_MAX];
 	int link_count;
 	bool reads_attached, wire_attached;
-	uint32_t clock_hz;	 /* 0: no clock is wanted */
-	struct bpf_link **clock; /* by CPU, NULL: none there */
+	struct bpf_link *scheduler[SCHEDULER_LINKS]; /* the last two see waits */
+	uint32_t clock_hz;			     /* 0: no clock is wanted */
+	struct sample_clock *clock;		     /* NULL: it does not tick */
 	int cpus;
 	struct ring_fill fill;
 	uint64_t sweep_races;
@@ -100,6 +105,7 @@ static void sampling_set(struct wsgiscope *skel, const struct config *config)
 	skel->rodata->sample_outside = config->outside || config->samples_all;
 	skel->rodata->sample_native = config->native;
 	bpf_program__set_autoload(skel->progs.sample_clock, hz);
+	bpf_program__set_autoload(skel->progs.waits_end, skel->rodata->sample_waits);
 	if (!config->samples)
 		bpf_map__set_max_entries(skel->maps.pythons, 1);
 }
@@ -155,10 +161,9 @@ int tracer_open(const struct config *config, struct tracer **out)
 	limits_raise();
 	tracer->cpus = libbpf_num_possible_cpus();
 	tracer->clock_hz = clock_hz(config);
-	tracer->clock = calloc(tracer->cpus, sizeof(*tracer->clock));
 	tracer->keys = calloc(SWEEP_BATCH, sizeof(*tracer->keys));
 	tracer->values = calloc(SWEEP_BATCH, sizeof(*tracer->values));
-	if (!tracer->clock || !tracer->keys || !tracer->values)
+	if (!tracer->keys || !tracer->values)
 		goto out;
 	tracer->skel = wsgiscope__open();
 	if (!tracer->skel) {
@@ -186,10 +191,10 @@ void tracer_close(struct tracer *tracer)
 	if (!tracer)
 		return;
 	links_destroy(tracer->links, (size_t)tracer->link_count);
+	links_destroy(tracer->scheduler, SCHEDULER_LINKS);
 	ring_fill_close(&tracer->fill);
-	tracer_detach_clock(tracer);
+	sample_clock_stop(tracer->clock);
 	wsgiscope__destroy(tracer->skel);
-	free(tracer->clock);
 	free(tracer->keys);
 	free(tracer->values);
 	free(tracer);
@@ -228,44 +233,42 @@ static int attach_tracepoints(struct tracer *tracer, const struct tracefs *trace
 
 int tracer_attach_kernel(struct tracer *tracer, const struct tracefs *tracefs)
 {
-	struct bpf_program *scheduler[] = {
+	struct bpf_program *programs[SCHEDULER_LINKS] = {
 		tracer->skel->progs.process_fork,  tracer->skel->progs.process_exec,
 		tracer->skel->progs.process_exit,  tracer->skel->progs.thread_switch,
 		tracer->skel->progs.thread_wakeup,
 	};
 	int err;
 
-	for (size_t i = 0; i < sizeof(scheduler) / sizeof(scheduler[0]); i++) {
-		err = link_keep(tracer, bpf_program__attach(scheduler[i]));
-		if (err) {
-			log_error("attaching to %s: %s; `wsgiscope check` says what is missing",
-				  bpf_program__section_name(scheduler[i]), strerror(-err));
-			return err;
-		}
+	for (int i = 0; i < SCHEDULER_LINKS; i++) {
+		tracer->scheduler[i] = bpf_program__attach(programs[i]);
+		if (tracer->scheduler[i])
+			continue;
+		err = -errno;
+		log_error("attaching to %s: %s; `wsgiscope check` says what is missing",
+			  bpf_program__section_name(programs[i]), strerror(-err));
+		return err;
 	}
 	return attach_tracepoints(tracer, tracefs, GROUP_ALWAYS);
 }
 
+static int attach_once(struct tracer *tracer, const struct tracefs *tracefs, enum probe_group group,
+		       bool *attached)
+{
+	int err = *attached ? 0 : attach_tracepoints(tracer, tracefs, group);
+
+	*attached |= !err;
+	return err;
+}
+
 int tracer_attach_reads(struct tracer *tracer, const struct tracefs *tracefs)
 {
-	int err;
-
-	if (tracer->reads_attached)
-		return 0;
-	err = attach_tracepoints(tracer, tracefs, GROUP_READS);
-	tracer->reads_attached = !err;
-	return err;
+	return attach_once(tracer, tracefs, GROUP_READS, &tracer->reads_attached);
 }
 
 int tracer_attach_wire(struct tracer *tracer, const struct tracefs *tracefs)
 {
-	int err;
-
-	if (tracer->wire_attached)
-		return 0;
-	err = attach_tracepoints(tracer, tracefs, GROUP_WIRE);
-	tracer->wire_attached = !err;
-	return err;
+	return attach_once(tracer, tracefs, GROUP_WIRE, &tracer->wire_attached);
 }
 
 void tracer_stop_wire(struct tracer *tracer)
@@ -342,50 +345,38 @@ int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_pyt
 	return bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.pythons), &key, python, BPF_ANY);
 }
 
-/* Since 6.9. */
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL
-#endif
-
-/* An empty value for a task in its storage; one that it has stays. */
-static int storage_make(struct bpf_map *map, int pidfd)
-{
-	void *empty = calloc(1, bpf_map__value_size(map));
-	int err = -ENOMEM;
-
-	if (empty)
-		err = bpf_map_update_elem(bpf_map__fd(map), &pidfd, empty, BPF_NOEXIST);
-	free(empty);
-	return err == -EEXIST ? 0 : err;
-}
-
 int tracer_thread_prepare(struct tracer *tracer, pid_t tid)
 {
-	int pidfd, err;
+	struct bpf_map *maps[] = {tracer->skel->maps.threads, tracer->skel->maps.waits};
 
-	if (!tracer->skel->rodata->sample_waits)
+	return tracer->skel->rodata->sample_waits ? task_storage_make(tid, maps, 2) : 0;
+}
+
+int tracer_clock_start(struct tracer *tracer)
+{
+	if (!tracer->clock_hz)
 		return 0;
-	pidfd = syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
-	if (pidfd < 0 && errno == EINVAL)
-		pidfd = syscall(SYS_pidfd_open, tid, 0);
-	if (pidfd < 0)
-		return -errno;
-	err = storage_make(tracer->skel->maps.threads, pidfd);
-	if (!err)
-		err = storage_make(tracer->skel->maps.waits, pidfd);
-	close(pidfd);
-	return err;
+	return sample_clock_start(tracer->skel->progs.sample_clock, tracer->clock_hz, tracer->cpus,
+				  &tracer->clock);
 }
 
-int tracer_attach_clock(struct tracer *tracer)
+void tracer_clock_follow(struct tracer *tracer)
 {
-	return sample_clock_attach(tracer->skel->progs.sample_clock, tracer->clock_hz, tracer->cpus,
-				   tracer->clock);
+	sample_clock_follow(tracer->clock);
 }
 
-void tracer_detach_clock(struct tracer *tracer)
+void tracer_sampling_stop(struct tracer *tracer)
 {
-	sample_clock_detach(tracer->clock, tracer->cpus);
+	int err = 0;
+
+	sample_clock_stop(tracer->clock);
+	tracer->clock = NULL;
+	if (!tracer->skel || !tracer->skel->rodata->sample_waits)
+		return;
+	links_destroy(tracer->scheduler + 3, 2); /* a wait must not begin while it is ended */
+	err = task_iter_run(tracer->skel->progs.waits_end);
+	if (err)
+		log_warn("waits that go on have no samples: %s", strerror(-err));
 }
 
 bool tracer_foreign_seen(struct tracer *tracer)

@@ -81,8 +81,11 @@ int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_pyt
 int tracer_thread_prepare(struct tracer *tracer, pid_t tid);
 
 /* The sampling clock, where the config asked for one. 0 or -errno, message printed. */
-int tracer_attach_clock(struct tracer *tracer);
-void tracer_detach_clock(struct tracer *tracer);
+int tracer_clock_start(struct tracer *tracer);
+void tracer_clock_follow(struct tracer *tracer); /* to CPUs that come and go */
+
+/* Takes no more samples; waits that go on have theirs, as long as they are by now. */
+void tracer_sampling_stop(struct tracer *tracer);
 
 /* Whether a process that is not traced has run a mark since the last call. */
 bool tracer_foreign_seen(struct tracer *tracer);

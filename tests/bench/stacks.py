@@ -22,6 +22,8 @@ AIM_LOST = 0.3  # percent at 99 Hz
 HZ, FAST_HZ = 99, 999
 DEPTH = 30
 PIECE_S = 1.0
+WARM_S = 5.5  # code that has been seen for five seconds is looked at four times a second
+NEW_S = 0.3
 THREADS = 160
 
 
@@ -66,11 +68,11 @@ def clock_time(pid):
     return program_times(pid)["sample_clock"]
 
 
-def sample_ns(build, worker, depth, seconds, calls="others"):
+def sample_ns(build, worker, depth, seconds, calls="others", warm=WARM_S):
     """ns of the clock's program for each sample. It runs for what is not traced, too: what that
     takes is seen while the worker sleeps, and taken off."""
     with attached(stacklog(build, worker.pid, FAST_HZ)) as program:
-        worker.compute(0.2, depth, calls)  # the names are read now
+        worker.compute(warm, depth, calls)  # the names are read now
         time.sleep(0.2)
         start = clock_time(program.pid)
         time.sleep(0.5)
@@ -99,6 +101,9 @@ def depth_table(build, cycles):
                             AIM_SAMPLE if depth == DEPTH else None))
         values = [sample_ns(build, worker, DEPTH, PIECE_S, "itself") for _ in range(cycles)]
         rows.append(Row(f"{DEPTH} frames, of one function",
+                        Cost(statistics.median(values), min(values)), None))
+        values = [sample_ns(build, worker, DEPTH, NEW_S, warm=0.1) for _ in range(cycles)]
+        rows.append(Row(f"{DEPTH} frames, in their first second",
                         Cost(statistics.median(values), min(values)), None))
     with worker_made(THREADS) as worker, counting():
         values = [sample_ns(build, worker, DEPTH, PIECE_S) for _ in range(cycles)]

@@ -3,7 +3,10 @@
 application says of itself (tests/stacks/truth_app.py) against samples and code objects."""
 import collections
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -121,6 +124,51 @@ def test_short_lived_workers(wsgiscope, stacklog):
     # What is lost is counted.
     assert log.counters["code_lost"] or not unknown
     assert not list(truth.line_faults(log, answers))
+
+
+def test_freed_code(stacklog):
+    """Code that is made and freed all the time, at the same places, is named as what it was."""
+    log, spans = truth.hammer(stacklog, [servers.PYTHON], HZ, SECONDS, 0.002)
+    found = truth.hammer_frames(log, spans)
+    assert found["right"] > 500, found
+    assert not found["wrong"] and not found["line"] and not found["unknown"], (found, log.counters)
+
+
+NAP = """
+import sys, time
+def nap(seconds):
+    time.sleep(seconds)
+nap(0.01)
+print("ready", flush=True)
+sys.stdin.readline()
+nap(0.01)
+nap(600)
+"""
+
+
+def test_a_wait_that_goes_on(stacklog):
+    """A wait whose end the run does not see has its time until then."""
+    napper = subprocess.Popen([servers.PYTHON, "-c", NAP], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        assert napper.stdout.readline() == "ready\n"
+        process = truth.stacklog(stacklog, napper.pid, 99, 60, "off-cpu")
+        begin = time.monotonic()
+        napper.stdin.write("\n")
+        napper.stdin.flush()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+        whole_ms = (time.monotonic() - begin) * 1e3
+    finally:
+        napper.kill()
+        napper.communicate()
+    log = truth.Log(out.splitlines())
+    naps = [(truth.STATES[sample["state"]], sample["weight"] / 1e6) for sample in log.samples
+            if "nap" in [frame and frame[0] for frame in log.stack(sample)]]
+    sleeps = sorted(ms for state, ms in naps if state == "sleep")
+    assert len(sleeps) == 2, naps
+    assert 9 < sleeps[0] < 500 and 500 < sleeps[1] <= whole_ms - 10, (naps, whole_ms)
 
 
 def test_another_namespace(wsgiscope, stacklog):

@@ -21,9 +21,12 @@ static int thread_capture(pid_t pid, const struct python_layout *layout, uint64_
 			  uint64_t self)
 {
 	static struct walk_result result;
+	static struct walk_sent sent;
+	const struct walk_of of = {runtime, self, UINT64_C(1) << 40};
 	int err = 0;
 
-	walk_thread(layout, runtime, self, &result);
+	sent.count = 0;
+	walk_thread(layout, &of, &result, &sent);
 	for (unsigned int i = 0; !err && i < result.count; i++)
 		err = python_code_read(pid, layout, result.frames[i].code,
 				       result.frames[i].fingerprint, &code);

@@ -25,6 +25,7 @@ struct change {
 } __attribute__((packed));
 
 static struct image images[IMAGES];
+static uint64_t now_ns = UINT64_C(1) << 40;
 static uint8_t *sound[IMAGES];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -61,15 +62,33 @@ static void change_make(struct image *image, const struct change *change)
 	memcpy(image->memory + at, &word, sizeof(word));
 }
 
+static void copy_decode(const struct python_layout *layout, const struct rec_raw_code *raw)
+{
+	static struct python_code code;
+
+	if (!python_code_decode(layout, raw, &code) &&
+	    (code.name_bytes > sizeof(code.name) || code.file_bytes > sizeof(code.file) ||
+	     code.line_count > REC_CODE_LINES_MAX))
+		abort();
+}
+
 static void threads_walk(const struct image *image, const struct python_layout *layout)
 {
 	static struct python_code code;
 	static struct walk_result result;
+	static struct walk_sent sent;
 
 	for (uint32_t i = 0; i < image->thread_count; i++) {
-		walk_thread(layout, image->runtime, image->threads[i], &result);
+		const struct walk_of of = {image->runtime, image->threads[i], now_ns};
+
+		/* What an input before this one has left in the table may be anything, too. */
+		now_ns += 50000000;
+		sent.count = 0;
+		walk_thread(layout, &of, &result, &sent);
 		if (result.count > STACK_PYTHON_MAX || result.error >= STACK_ERRORS)
 			abort();
+		for (unsigned int j = 0; j < sent.count; j++)
+			copy_decode(layout, &sent.codes[j]);
 		for (unsigned int j = 0; j < result.count && j < 32; j++)
 			if (!python_code_read(1, layout, result.frames[j].code, 0, &code) &&
 			    (code.name_bytes > sizeof(code.name) ||
@@ -80,18 +99,14 @@ static void threads_walk(const struct image *image, const struct python_layout *
 }
 
 /* The input as a copied code object of that version, whatever it says. */
-static void copy_decode(const struct python_layout *layout, const uint8_t *data, size_t size)
+static void input_decode(const struct python_layout *layout, const uint8_t *data, size_t size)
 {
-	static struct python_code code;
 	static struct rec_raw_code raw;
 
 	memset(&raw, 0, sizeof(raw));
 	memcpy(&raw, data, size < sizeof(raw) ? size : sizeof(raw));
 	raw.fingerprint = 0;
-	if (!python_code_decode(layout, &raw, &code) &&
-	    (code.name_bytes > sizeof(code.name) || code.file_bytes > sizeof(code.file) ||
-	     code.line_count > REC_CODE_LINES_MAX))
-		abort();
+	copy_decode(layout, &raw);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -109,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	image_use(image);
 	if (!python_stack_try(1, &where, &layout, &answer) && answer.verdict == STACK_USABLE) {
 		threads_walk(image, &layout);
-		copy_decode(&layout, data, size);
+		input_decode(&layout, data, size);
 	}
 	memcpy(image->memory, sound[image - images], image->memory_bytes);
 	return 0;

@@ -78,6 +78,16 @@ static const struct image_piece *piece_find(const struct image *image, uint64_t 
 	return NULL;
 }
 
+int image_write(struct image *image, uint64_t address, const void *from, size_t bytes)
+{
+	const struct image_piece *piece = piece_find(image, address);
+
+	if (!piece || bytes > piece->bytes - (address - piece->address))
+		return -EFAULT;
+	memcpy(image->memory + piece->at + (address - piece->address), from, bytes);
+	return 0;
+}
+
 int image_read(uint64_t address, void *out, size_t bytes)
 {
 	const struct image_piece *piece;

@@ -43,5 +43,6 @@ void image_free(struct image *image);
 
 /* All of bytes or nothing: 0 or -EFAULT. */
 int image_read(uint64_t address, void *out, size_t bytes);
+int image_write(struct image *image, uint64_t address, const void *from, size_t bytes);
 
 #endif

@@ -6,8 +6,9 @@ Usage: check_stacks.py STACKLOG PYTHONS MARKERS VERSION...
 For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread) and
 the uWSGI of that Python, stripped and not, with tests/stacks/truth_app.py and the marker
 MARKERS/VERSION/python, and compares what this host's STACKLOG took of them with what they say of
-themselves. Prints a table; exit status 1 if something is not so. STACKS_SECONDS is how long each is
-sampled. Needs root.
+themselves. Then whether code that comes and goes is named as what it was (tests/stacks/freed.py).
+Prints a table; exit status 1 if something is not so. STACKS_SECONDS is how long each is sampled.
+Needs root.
 """
 import os
 import signal
@@ -25,6 +26,7 @@ HZ = 999
 SECONDS = float(os.environ.get("STACKS_SECONDS", 30))
 POINTS = 2
 SHOWN = 5  # faults of each case
+FREED_SECONDS = 5
 
 
 def is_ready(address):
@@ -59,6 +61,26 @@ def case_check(case, stacklog, marker):
     return faults
 
 
+def freed_check(version, stacklog, pythons):
+    """The faults of code that is made and freed all the time, after its row."""
+    python = "/usr/bin/python3" if version == "host" else f"{pythons}/bin/python{version}"
+    log, spans = truth.hammer(stacklog, [python], HZ, FREED_SECONDS, 0.002)
+    found = truth.hammer_frames(log, spans)
+    right = found.pop("right", 0)
+    faults = [f"{count} frames of freed code: {name}" for name, count in found.items()]
+    if right < 100:
+        faults.append(f"{right} frames of code that was freed soon after")
+    print(f"{version:17}{'freed':10}{right:8} frames, {len(spans)} functions made and freed  "
+          f"{'FAILED' if faults else 'ok'}", flush=True)
+    return faults
+
+
+def faults_print(faults):
+    for fault in faults[:SHOWN]:
+        print(f"    {fault}", flush=True)
+    return len(faults)
+
+
 def main():
     if len(sys.argv) < 5:
         print("usage: check_stacks.py STACKLOG PYTHONS MARKERS VERSION...", file=sys.stderr)
@@ -69,9 +91,9 @@ def main():
     failed = 0
     for case in cases(pythons, sys.argv[4:]):
         faults = case_check(case, stacklog, os.path.join(markers, case.version, "python"))
-        failed += len(faults)
-        for fault in faults[:SHOWN]:
-            print(f"    {fault}", flush=True)
+        failed += faults_print(faults)
+    for version in sys.argv[4:]:
+        failed += faults_print(freed_check(version, stacklog, pythons))
     print(f"stacks: {failed} faults" if failed else "stacks: ok")
     return 1 if failed else 0
 

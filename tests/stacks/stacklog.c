@@ -80,9 +80,10 @@ static void sample_print(const struct rec_sample *sample)
 static void counters_print(const struct rec_counters *counters)
 {
 	printf("{\"kind\":\"counters\",\"samples\":%llu,\"ring_full\":%llu,"
-	       "\"wait_unsampled\":%llu,\"code_lost\":%llu}\n",
+	       "\"wait_unsampled\":%llu,\"code_lost\":%llu,\"code_stale\":%llu}\n",
 	       counters->events[EVENT_SAMPLE], counters->drops[DROP_RING_FULL],
-	       counters->drops[DROP_WAIT_UNSAMPLED], counters->drops[DROP_CODE_LOST]);
+	       counters->drops[DROP_WAIT_UNSAMPLED], counters->drops[DROP_CODE_LOST],
+	       counters->drops[DROP_CODE_STALE]);
 }
 
 static int record_print(void *context, const void *record, size_t bytes)

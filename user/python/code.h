@@ -32,7 +32,16 @@ struct python_code {
 int python_code_read(pid_t pid, const struct python_layout *layout, uint64_t address,
 		     uint32_t fingerprint, struct python_code *out);
 
-/* The same from a copy that the kernel side took of it. 0, -ESTALE, -EBADMSG, -EFAULT. */
+/* The types of a code object and of what it points at, after it has been read without an error. 0;
+ * -EFAULT; -ESRCH; -errno. */
+int python_types_read(pid_t pid, const struct python_layout *layout, uint64_t code,
+		      struct python_types *out);
+
+/* Whether None lies there. 0; -EBADMSG: not; -EFAULT; -ESRCH; -errno. */
+int python_none_check(pid_t pid, const struct python_layout *layout, uint64_t object);
+
+/* The same as python_code_read() from a copy that the kernel side took of it; what the copy
+ * lacks is asked of the process. 0, -ESTALE, -EBADMSG, -EFAULT, -ESRCH. */
 int python_code_decode(const struct python_layout *layout, const struct rec_raw_code *raw,
 		       struct python_code *out);
 

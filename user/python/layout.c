@@ -21,7 +21,8 @@
 
 /* sizeof(PyASCIIObject) up to 3.11, and what a compact non-ASCII str has more. */
 #define TEXT_OLD                                                                                   \
-	.text_length = 16, .text_state = 32, .text_kind_shift = 2, .text_ascii = 48, .text_data = 72
+	.text_length = 16, .text_hash = 24, .text_state = 32, .text_kind_shift = 2,                \
+	.text_ascii = 48, .text_data = 72
 #define TEXT_NEW                                                                                   \
 	.text_length = 16, .text_state = 32, .text_kind_shift = 2, .text_ascii = 40, .text_data = 56
 #define OBJECTS .object_type = 8, .type_name = 24, .bytes_size = 16, .bytes_data = 32
@@ -29,8 +30,9 @@
 /* Up to 3.10 each frame is an object, and they are the same but for f_lasti. */
 #define WALK_OBJECTS                                                                               \
 	.flags = PYSTACK_F_INDEX, .runtime_interpreters = 32, .interpreter_next = 0,               \
-	.interpreter_threads = 8, .thread_next = 8, .thread_self = 176, .thread_frame = 24,        \
-	.frame_code = 32, .frame_previous = 24, .frame_bytes = 112, .code_start = 0
+	.interpreter_threads = 8, .thread_next = 8, .thread_interpreter = 16, .thread_self = 176,  \
+	.thread_frame = 24, .frame_code = 32, .frame_previous = 24, .frame_bytes = 112,            \
+	.code_start = 0
 
 /* Up to 3.12: constant over all releases of a minor version. */
 static const struct fixed_layout {
@@ -40,13 +42,11 @@ static const struct fixed_layout {
 	{9,
 	 {.walk = {WALK_OBJECTS, .runtime_current = 568, .frame_instruction = 104,
 		   .instruction_bytes = 1},
-	  .thread_interpreter = 16,
 	  .objects = {OBJECTS, TEXT_OLD, .code_file = 104, .code_name = 112, .code_lines = 120,
 		      .code_first_line = 40, .lines = LINES_LNOTAB}}},
 	{10,
 	 {.walk = {WALK_OBJECTS, .runtime_current = 568, .frame_instruction = 96,
 		   .instruction_bytes = 2},
-	  .thread_interpreter = 16,
 	  .objects = {OBJECTS, TEXT_OLD, .code_file = 104, .code_name = 112, .code_lines = 120,
 		      .code_first_line = 40, .lines = LINES_RANGES}}},
 	{11,
@@ -56,6 +56,7 @@ static const struct fixed_layout {
 		   .interpreter_next = 0,
 		   .interpreter_threads = 16,
 		   .thread_next = 8,
+		   .thread_interpreter = 16,
 		   .thread_self = 152,
 		   .thread_frame = 56,
 		   .cframe_frame = 8,
@@ -65,7 +66,6 @@ static const struct fixed_layout {
 		   .frame_owner = 69,
 		   .frame_bytes = 72,
 		   .code_start = 184},
-	  .thread_interpreter = 16,
 	  .objects = {OBJECTS, TEXT_OLD, .code_file = 112, .code_name = 120, .code_qualname = 128,
 		      .code_lines = 136, .code_first_line = 72, .lines = LINES_LOCATIONS}}},
 	{12,
@@ -74,6 +74,7 @@ static const struct fixed_layout {
 		   .interpreter_next = 0,
 		   .interpreter_threads = 72,
 		   .thread_next = 8,
+		   .thread_interpreter = 16,
 		   .thread_self = 136,
 		   .thread_frame = 56,
 		   .cframe_frame = 0,
@@ -85,7 +86,6 @@ static const struct fixed_layout {
 		   .frame_owner = 70,
 		   .frame_bytes = 72,
 		   .code_start = 192},
-	  .thread_interpreter = 16,
 	  .objects = {OBJECTS, TEXT_NEW, .code_file = 112, .code_name = 120, .code_qualname = 128,
 		      .code_lines = 136, .code_first_line = 68, .lines = LINES_LOCATIONS}}},
 };
@@ -105,16 +105,17 @@ static const struct debug_places {
 	uint8_t minor;
 	uint8_t free_threaded_kind_shift;
 	uint16_t runtime_interpreters, interpreter_next, interpreter_threads;
+	uint16_t interpreter_generation; /* 0: not there */
 	uint16_t thread_next, thread_interpreter, thread_frame, thread_id, thread_status;
 	uint16_t frame_previous, frame_code, frame_instruction, frame_owner;
 	uint16_t code_file, code_name, code_qualname, code_lines, code_first_line, code_start;
 	uint16_t object_type, type_name, bytes_size, bytes_data;
 	uint16_t text_state, text_length, text_ascii;
 } debug_places[] = {
-	{13,  2,   40,	64,  72,  168, 176, 184, 192, 216, 232, 240, 248, 264,
-	 280, 288, 296, 304, 312, 344, 360, 376, 520, 528, 544, 552, 560},
-	{14,  8,   40,	64,  72,  192, 200, 208, 216, 240, 256, 264, 272, 288,
-	 320, 328, 336, 344, 352, 384, 408, 424, 600, 608, 624, 632, 640},
+	{13,  2,   40,	64,  72,  0,   168, 176, 184, 192, 216, 232, 240, 248,
+	 264, 280, 288, 296, 304, 312, 344, 360, 376, 520, 528, 544, 552, 560},
+	{14,  8,   40,	64,  72,  160, 192, 200, 208, 216, 240, 256, 264, 272,
+	 288, 320, 328, 336, 344, 352, 384, 408, 424, 600, 608, 624, 632, 640},
 };
 
 /* The beginning of struct _Py_DebugOffsets, itself the beginning of _PyRuntime. */
@@ -153,7 +154,12 @@ static void walk_take(const struct debug_places *at, struct debug_reader *reader
 			number_take(reader, at->runtime_interpreters, 8, OFFSET_MAX),
 		.interpreter_next = number_take(reader, at->interpreter_next, 8, OFFSET_MAX),
 		.interpreter_threads = number_take(reader, at->interpreter_threads, 8, OFFSET_MAX),
+		.interpreter_generation =
+			at->interpreter_generation
+				? number_take(reader, at->interpreter_generation, 8, OFFSET_MAX)
+				: 0,
 		.thread_next = number_take(reader, at->thread_next, 8, thread),
+		.thread_interpreter = number_take(reader, at->thread_interpreter, 8, thread),
 		.thread_frame = number_take(reader, at->thread_frame, 8, thread),
 		.thread_self =
 			number_take(reader, at->thread_id, 8, thread - SELF_SHIFT) + SELF_SHIFT,
@@ -209,8 +215,6 @@ static int debug_layout_find(const struct debug_head *debug, const uint8_t *head
 		return -ENOTSUP;
 	walk_take(at, &reader, &out->walk);
 	objects_take(at, &reader, debug->free_threaded, &out->objects);
-	out->thread_interpreter =
-		number_take(&reader, at->thread_interpreter, 8, PYSTACK_THREAD_BYTES);
 	return reader.bad || debug->free_threaded > 1 ? -EBADMSG : 0;
 }
 
@@ -219,7 +223,8 @@ static int window_set(struct python_layout *layout)
 {
 	const struct python_objects *at = &layout->objects;
 	struct pystack_layout *walk = &layout->walk;
-	const uint32_t members[] = {python_code_name(at), at->code_file, at->code_lines};
+	const uint32_t members[] = {python_code_name(at), at->code_name, at->code_file,
+				    at->code_lines};
 
 	walk->code_print = at->code_lines + 8 - PYSTACK_PRINT_BYTES;
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
@@ -228,6 +233,8 @@ static int window_set(struct python_layout *layout)
 	walk->code_name = python_code_name(at);
 	walk->code_file = at->code_file;
 	walk->code_lines = at->code_lines;
+	walk->code_hashed = at->code_name;
+	walk->text_hash = (__u16)at->text_hash;
 	return 0;
 }
 

@@ -32,6 +32,7 @@ struct python_objects {
 	uint32_t text_kind_shift; /* bits in state below `kind`; compact and ascii follow it */
 	uint32_t text_ascii;	  /* where the characters of a compact ASCII one begin */
 	uint32_t text_data;	  /* those of any other compact one */
+	uint32_t text_hash;	  /* Py_hash_t; 0: code objects have numbers of their own */
 	uint32_t bytes_size;	  /* bytes: Py_ssize_t */
 	uint32_t bytes_data;
 	uint32_t code_file, code_name; /* str * */
@@ -47,11 +48,15 @@ static inline uint32_t python_code_name(const struct python_objects *at)
 	return at->code_qualname ? at->code_qualname : at->code_name;
 }
 
+/* Addresses of types, the same for all interpreters of a process and its children. 0: not known. */
+struct python_types {
+	uint64_t code, text, bytes;
+};
+
 struct python_layout {
 	struct pystack_layout walk;
-	uint32_t
-		thread_interpreter; /* of a PyThreadState: the PyInterpreterState * it belongs to */
 	struct python_objects objects;
+	struct python_types types; /* set by python_stack_try() */
 };
 
 /*

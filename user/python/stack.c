@@ -31,6 +31,8 @@ struct trial {
 	const struct python_layout *layout;
 	unsigned int threads_good, threads_bad;
 	unsigned int frames_good, frames_bad;
+	struct python_types types;
+	uint64_t none; /* 0: not seen */
 	struct python_code *code;
 };
 
@@ -53,17 +55,22 @@ static int frame_try(struct trial *trial, uint64_t *frame)
 	if (err)
 		return err;
 	*frame = word_at(bytes, walk->frame_previous);
-	if (walk->flags & PYSTACK_F_OWNER && bytes[walk->frame_owner] >= PYSTACK_OWNER_SHIM)
-		return 0;
 	code = word_at(bytes, walk->frame_code) & ~UINT64_C(7);
+	if (walk->flags & PYSTACK_F_OWNER && bytes[walk->frame_owner] >= PYSTACK_OWNER_SHIM) {
+		if (!trial->none && !python_none_check(trial->pid, trial->layout, code))
+			trial->none = code;
+		return 0;
+	}
 	err = python_code_read(trial->pid, trial->layout, code, 0, trial->code);
 	if (err == -ESRCH)
 		return err;
+	if (!err && trial->code->name_bytes)
+		err = python_types_read(trial->pid, trial->layout, code, &trial->types);
 	if (err || !trial->code->name_bytes)
 		trial->frames_bad++;
 	else
 		trial->frames_good++;
-	return 0;
+	return err == -ESRCH ? err : 0;
 }
 
 static int frames_try(struct trial *trial, const uint8_t *thread)
@@ -93,7 +100,7 @@ static int threads_try(struct trial *trial, uint64_t interpreter)
 		err = memory_read(trial->pid, at, thread, sizeof(thread));
 		if (err)
 			break;
-		if (word_at(thread, layout->thread_interpreter) != interpreter) {
+		if (word_at(thread, layout->walk.thread_interpreter) != interpreter) {
 			trial->threads_bad++;
 			break;
 		}
@@ -183,6 +190,8 @@ int python_stack_try(pid_t pid, const struct python_location *where, struct pyth
 		err = interpreters_try(&trial);
 		if (err && err != -EFAULT)
 			return err;
+		layout->types = trial.types;
+		layout->walk.none = trial.none;
 		trial_judge(&trial, out);
 		if (out->verdict == STACK_USABLE)
 			return 0;

@@ -115,6 +115,7 @@ static const struct loss_words {
 	{"wire_full", false, "too many requests at once on connections"},
 	{"wire_open", false, "were being answered when the trace ended"},
 	{"stacks_full", true, "samples given up, too many waited for their request's end"},
+	{"code_stale", true, "frames that may have the name of code freed before them"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},
 	{NULL, false, NULL},
 };
