@@ -23,6 +23,7 @@ static const struct verb {
 	{"flame", cmd_flame, "what the code of live workers does: flame graphs and other profiles"},
 	{"record", cmd_record, "writes what live workers do to a file"},
 	{"replay", cmd_replay, "shows a recording as trace would have"},
+	{"run", cmd_run, "starts a server with the marker around its application"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
