@@ -21,6 +21,8 @@ int cmd_flame(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_mark(int argc, char **argv);
+int cmd_unmark(int argc, char **argv);
 
 /* Three of them for a server that run has started, which they trace as -p would; NULL: none. */
 int trace_launched(int argc, char **argv, const struct config_launch *launch);
