@@ -84,6 +84,13 @@ $(O)/sinks/%.h: user/sinks/%
 	@mkdir -p $(@D)
 	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< >$@
 
+# The same for what is to run in other processes.
+$(O)/user/remote_mark.o: $(O)/text/remote_script.py.h
+$(O)/text/%.h: user/python/%
+	$(call say,TEXT,$@)
+	@mkdir -p $(@D)
+	$(Q)sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< >$@
+
 $(O)/sinks/%.pb-c.o: $(O)/sinks/%.pb-c.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c $< -o $@
@@ -105,10 +112,12 @@ PYPKG := $(O)/python/wsgiscope
 
 python: $(O)/python/.built-$(subst /,_,$(PYTHON)) ## the marker package under build/python
 
-$(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shim/wsgiscope/*)
+$(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shim/wsgiscope/* \
+		python-shim/wsgiscope/auto/*.py)
 	$(call say,MARKER,$(PYPKG))
-	@mkdir -p $(PYPKG)
-	$(Q)cd python-shim/wsgiscope && cp *.py *.pyi py.typed $(abspath $(PYPKG))/
+	@mkdir -p $(PYPKG)/auto
+	$(Q)cd python-shim/wsgiscope && cp *.py *.pyi py.typed $(abspath $(PYPKG))/ && \
+		cp auto/*.py $(abspath $(PYPKG))/auto/
 	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) \
 		-Ipython-shim -I$(PY_INCLUDE) \
 		python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
@@ -118,15 +127,23 @@ include tests/tests.mk
 
 # --- install ------------------------------------------------------------------------------------
 
-install: $(O)/wsgiscope ## binary, man page, completion (DESTDIR, PREFIX)
+# Where `run` and `mark` look for the marker of a server that has none of its own.
+MARKER_HOME := $(PREFIX)/lib/wsgiscope/python/wsgiscope
+
+install: $(O)/wsgiscope python ## binary, marker, man page, completion (DESTDIR, PREFIX)
 	install -D -m 0755 $(O)/wsgiscope $(DESTDIR)$(PREFIX)/sbin/wsgiscope
 	install -D -m 0644 man/wsgiscope.8 $(DESTDIR)$(PREFIX)/share/man/man8/wsgiscope.8
 	install -D -m 0644 contrib/wsgiscope.bash-completion \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsgiscope
+	install -d $(DESTDIR)$(MARKER_HOME)/auto
+	install -m 0644 $(PYPKG)/*.py $(PYPKG)/*.pyi $(PYPKG)/py.typed $(PYPKG)/*.so \
+		$(DESTDIR)$(MARKER_HOME)/
+	install -m 0644 $(PYPKG)/auto/*.py $(DESTDIR)$(MARKER_HOME)/auto/
 
 uninstall: ## takes away what install put there
 	rm -f $(DESTDIR)$(PREFIX)/sbin/wsgiscope $(DESTDIR)$(PREFIX)/share/man/man8/wsgiscope.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wsgiscope
+	rm -rf $(DESTDIR)$(PREFIX)/lib/wsgiscope
 
 clean: ## removes the build directory
 	rm -rf $(O)

@@ -5,7 +5,7 @@
 # 12 and 13. Starts no service, makes no database, removes nothing, touches nothing when nothing is
 # missing.
 #
-#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|all
+#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|frameworks|all
 #
 # -n only says what is missing (exit 1 if anything is). A name with | in it is a choice: any
 # installed one will do, else the first that this release has.
@@ -17,6 +17,9 @@ DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
 FRAMEWORKS='python3-flask python3-django python3-bottle'
+ADAPTERS='python3-cheroot python3-eventlet python3-tornado python3-twisted'
+SUITES='python3-flask python3-django python3-werkzeug python3-pytest python3-pip python3-setuptools
+	python3-wheel python3-blinker python3-dotenv python3-ephemeral-port-reserve python3-tz'
 STATES='postgresql python3-psycopg2 python3-gevent'
 WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
 TOOLS='python3-pytest python3-h11 libcmocka-dev clang-format llvm
@@ -34,7 +37,7 @@ say()
 
 usage()
 {
-	say "usage: $0 [-n] build|demo|test|bench|pythons|all"
+	say "usage: $0 [-n] build|demo|test|bench|pythons|frameworks|all"
 	exit 2
 }
 
@@ -43,12 +46,16 @@ wanted()
 	case "$1" in
 	build) echo $BUILD ;;
 	demo) echo $BUILD $DEMO ;;
-	test) echo $BUILD $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BROWSER $BENCH ;;
+	test)
+		echo $BUILD $SERVERS $ADAPTERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BROWSER \
+			$BENCH
+		;;
 	bench) echo $BUILD $BENCH ;;
-	pythons) echo $BUILD $PYTHONS ;;
+	pythons) echo $BUILD $PYTHONS strace ;;
+	frameworks) echo $BUILD $SUITES ;;
 	all)
-		echo $BUILD $DEMO $SERVERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BROWSER \
-			$BENCH $PYTHONS
+		echo $BUILD $DEMO $SERVERS $ADAPTERS $FRAMEWORKS $SUITES $STATES $WHEEL $TOOLS \
+			$METRICS $BROWSER $BENCH $PYTHONS
 		;;
 	*) usage ;;
 	esac

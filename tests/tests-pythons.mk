@@ -17,7 +17,8 @@ pythons: ## the states on the Pythons of other Debian releases (root; minutes)
 	$(need-root)
 	$(Q)contrib/debian-packages.sh pythons
 	$(Q)PYTHONS=$(PYTHONS) tests/pythons/pythons.sh make $(PYTHONS_OTHERS)
-	$(Q)+$(MAKE) --no-print-directory pythons-check stacks-check
+	$(Q)+$(MAKE) --no-print-directory pythons-check stacks-check \
+		$(if $(filter 3.14,$(PYTHON_VERSIONS)),mark-check)
 
 # With the folders that are there. In a mount namespace of its own: what it mounts goes with it, and
 # what others unmount meanwhile stays.

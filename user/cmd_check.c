@@ -63,23 +63,10 @@ void check_set(struct check_result *result, enum check_level level, const char *
 	va_end(args);
 }
 
-/* A sentence: spaces stay, what a worker may have put into it is escaped. */
-static void detail_print_text(FILE *out, const char *text)
-{
-	for (size_t word; *text; text += word) {
-		word = strcspn(text, " ");
-		if (word)
-			escape_text(out, text, word);
-		else
-			putc(' ', out);
-		word += word ? 0 : 1;
-	}
-}
-
 static void result_print_text(FILE *out, const char *name, const struct check_result *result)
 {
 	fprintf(out, "%-4s  %-20s ", level_names_text[result->level], name);
-	detail_print_text(out, result->detail);
+	escape_sentence(out, result->detail);
 	if (result->advice)
 		fprintf(out, "; %s", result->advice);
 	putc('\n', out);

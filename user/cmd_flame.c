@@ -82,9 +82,9 @@ static int flame_run(const struct config *config, const struct profile_format *f
 	return error;
 }
 
-int cmd_flame(int argc, char **argv)
+int flame_launched(int argc, char **argv, const struct config_launch *launch)
 {
-	struct config config = flame_defaults;
+	struct config config = config_launched(&flame_defaults, launch);
 	const struct profile_format *format;
 	int status, error;
 
@@ -95,4 +95,9 @@ int cmd_flame(int argc, char **argv)
 		return EXIT_STATUS_USAGE;
 	error = config.against ? profile_run_diff(&config, format) : flame_run(&config, format);
 	return error ? EXIT_STATUS_FAILED : EXIT_STATUS_DONE;
+}
+
+int cmd_flame(int argc, char **argv)
+{
+	return flame_launched(argc, argv, NULL);
 }

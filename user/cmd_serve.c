@@ -121,9 +121,9 @@ static void daemon_close(struct daemon *daemon)
 	loop_free(daemon->loop);
 }
 
-int cmd_serve(int argc, char **argv)
+int serve_launched(int argc, char **argv, const struct config_launch *launch)
 {
-	struct config config = serve_defaults;
+	struct config config = config_launched(&serve_defaults, launch);
 	struct daemon daemon = {0};
 	int status, error;
 
@@ -136,4 +136,9 @@ int cmd_serve(int argc, char **argv)
 		error = daemon_run(&config, &daemon);
 	daemon_close(&daemon);
 	return error ? EXIT_STATUS_FAILED : EXIT_STATUS_DONE;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	return serve_launched(argc, argv, NULL);
 }

@@ -73,9 +73,9 @@ static int trace_run(const struct config *config, const struct profile_format *f
 			    : pipeline_show(config, loop, source, &outputs);
 }
 
-int cmd_trace(int argc, char **argv)
+int trace_launched(int argc, char **argv, const struct config_launch *launch)
 {
-	struct config config = trace_defaults;
+	struct config config = config_launched(&trace_defaults, launch);
 	const struct profile_format *format = NULL;
 	struct source *source = NULL;
 	struct loop *loop = NULL;
@@ -94,4 +94,9 @@ int cmd_trace(int argc, char **argv)
 		source->ops->close(source);
 	loop_free(loop);
 	return error ? EXIT_STATUS_FAILED : EXIT_STATUS_DONE;
+}
+
+int cmd_trace(int argc, char **argv)
+{
+	return trace_launched(argc, argv, NULL);
 }

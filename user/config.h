@@ -24,6 +24,12 @@ struct config_pids {
 	int list[CONFIG_PIDS_MAX];
 };
 
+/* A server that is started by us, and held until its tracer is attached; see launch.h. */
+struct config_launch {
+	int pid;      /* which is one of pids, too; 0: none */
+	int ready_fd; /* gets a byte once the probes are live */
+};
+
 struct config {
 	/* -p of a verb that attaches, as often as it was given: workers and masters; none: all */
 	struct config_pids pids;
@@ -32,6 +38,12 @@ struct config {
 	/* The collector's marks of each Python, too: the kernel arms them process by process, each
 	 * in a time that grows with their number. */
 	bool collections;
+
+	struct config_launch launch; /* of run; its process becomes a server only later */
+	const char *marker;	     /* --marker DIR: where the marker's package is; NULL: ours */
+	bool run_trace, run_serve, run_flame; /* what run does beside */
+	bool yes;			      /* --yes: of mark and unmark */
+	double timeout_s;		      /* --timeout: how long they wait for an answer */
 
 	int pid;		/* -p of a verb that only looks: one process; 0: all */
 	double duration_s;	/* -d: 0: until interrupted */
@@ -70,5 +82,19 @@ struct config {
 	uint64_t max_files;  /* --max-files: of those */
 	const char *against; /* --diff A B: A; B is input */
 };
+
+/* The defaults of a verb that attaches, for run's server; launch NULL: as they are. */
+static inline struct config config_launched(const struct config *defaults,
+					    const struct config_launch *launch)
+{
+	struct config config = *defaults;
+
+	if (launch) {
+		config.launch = *launch;
+		config.mode = MODE_MARKER; /* its application is marked */
+		config.pids.list[config.pids.count++] = launch->pid;
+	}
+	return config;
+}
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "escape.h"
 
+#include <string.h>
+
 #define NOT_TEXT UINT32_MAX
 
 /* Characters over ASCII that have no shape of their own or turn the writing round. */
@@ -132,6 +134,19 @@ void escape_text(FILE *out, const char *text, size_t bytes)
 		else
 			fwrite(text + i, 1, length, out);
 		i += length;
+	}
+}
+
+void escape_sentence(FILE *out, const char *text)
+{
+	while (*text) {
+		size_t word = strcspn(text, " ");
+
+		if (word)
+			escape_text(out, text, word);
+		text += word;
+		for (; *text == ' '; text++)
+			putc(' ', out);
 	}
 }
 

@@ -27,6 +27,9 @@ bool escape_is_plain(const char *text, size_t bytes);
  */
 void escape_text(FILE *out, const char *text, size_t bytes);
 
+/* The same of a text in which spaces stay what they are: a last column, a sentence. */
+void escape_sentence(FILE *out, const char *text);
+
 /*
  * The inside of a JSON string: quotes, backslashes and controls as JSON has them (\u00NN), what
  * cannot be seen as \uNNNN, and a byte that is not valid UTF-8 as the four characters \xNN (so

@@ -152,6 +152,14 @@ static void markers_spare(const struct follow *follow, struct tree_found found[]
 	}
 }
 
+/* What is still to become the server has no marker, and need not be Python. */
+static void launched_spare(const struct follow *follow, struct tree_found found[])
+{
+	for (int i = 0; i < follow->config->pids.count; i++)
+		if (follow->config->pids.list[i] == follow->config->launch.pid)
+			found[i].marker = true;
+}
+
 /* A server that has just been started is still importing its application. */
 #define MARKER_WAIT_PASSES 40
 #define MARKER_WAIT_NS	   (50 * 1000000)
@@ -165,6 +173,7 @@ static int roots_follow(struct follow *follow)
 
 	follow->undecided = true;
 	err = trees_follow(follow, found);
+	launched_spare(follow, found);
 	for (int pass = 0; pass < MARKER_WAIT_PASSES && !err && trees_wait(follow, found); pass++) {
 		nanosleep(&pause, NULL);
 		err = trees_follow(follow, found);

@@ -31,6 +31,9 @@ static const uint64_t inspect_after_ns[] = {50 * MS, 200 * MS, 1000 * MS, 5000 *
 #define INSPECT_STEPS	(sizeof(inspect_after_ns) / sizeof(inspect_after_ns[0]))
 #define INSPECT_IDLE_NS (2000 * MS)
 #define PORTS_LOOKS	4
+/* One that we have started is on its way: its first requests are to be seen. */
+#define INSPECT_LAUNCHED_NS (50 * MS)
+#define LAUNCH_NS	    (60000 * MS)
 
 static uint64_t clock_now_ns(void)
 {
@@ -81,6 +84,11 @@ void inspect_schedule(struct followed *process, uint64_t now_ns)
 /* False: it has had its time, and is none of ours. */
 static bool inspect_next(const struct follow *follow, struct followed *process, uint64_t now_ns)
 {
+	if (follow->config->launch.pid && !process->has_marker &&
+	    now_ns - process->since_ns < LAUNCH_NS) {
+		process->inspect_ns = now_ns + INSPECT_LAUNCHED_NS;
+		return true;
+	}
 	if (++process->step < INSPECT_STEPS) {
 		process->inspect_ns = process->since_ns + inspect_after_ns[process->step];
 		return true;

@@ -23,6 +23,9 @@ static const struct verb {
 	{"flame", cmd_flame, "what the code of live workers does: flame graphs and other profiles"},
 	{"record", cmd_record, "writes what live workers do to a file"},
 	{"replay", cmd_replay, "shows a recording as trace would have"},
+	{"run", cmd_run, "starts a server with the marker around its application"},
+	{"mark", cmd_mark, "puts the marker into live workers (Python 3.14 and later)"},
+	{"unmark", cmd_unmark, "takes away what mark has put there"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

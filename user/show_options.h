@@ -131,6 +131,11 @@ extern const char *const mode_words[];
 #define ROW_MAX_FILES {.name = "max-files", .type = OPTION_U64, \
 	.offset = offsetof(struct config, max_files), .argument = "COUNT", \
 	.min = 1, .max = 1e6, .help = "profiles of single requests at most (1000)"}
+
+/* Of what puts the marker into servers. */
+#define ROW_MARKER {.name = "marker", .type = OPTION_STRING, \
+	.offset = offsetof(struct config, marker), .argument = "DIRECTORY", \
+	.help = "where the marker's package is (beside this program)"}
 /* clang-format on */
 
 #endif

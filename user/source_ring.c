@@ -469,6 +469,8 @@ int source_ring_open(const struct config *config, struct source **out)
 		return err;
 	}
 	follow_say(ring->follow);
+	if (config->launch.pid)
+		(void)!write(config->launch.ready_fd, "", 1);
 	*out = &ring->source;
 	return 0;
 }

@@ -205,6 +205,17 @@ static PyMethodDef proxy_close_def = {
 	NULL,
 };
 
+/* bytes(response), which a framework's response may answer in its own way. */
+static PyObject *proxy_bytes(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+	return PyObject_Bytes(((struct result *)object)->inner);
+}
+
+static PyMethodDef proxy_methods[] = {
+	{"__bytes__", proxy_bytes, METH_NOARGS, NULL},
+	{NULL, NULL, 0, NULL},
+};
+
 static PyObject *proxy_getattro(PyObject *object, PyObject *name)
 {
 	struct result *self = (struct result *)object;
@@ -268,6 +279,14 @@ static Py_ssize_t proxy_length(PyObject *object)
 static PyObject *proxy_subscript(PyObject *object, PyObject *key)
 {
 	return PyObject_GetItem(((struct result *)object)->inner, key);
+}
+
+/* result[key] = value, or with value NULL: del result[key]. */
+static int proxy_ass_subscript(PyObject *object, PyObject *key, PyObject *value)
+{
+	PyObject *inner = ((struct result *)object)->inner;
+
+	return value ? PyObject_SetItem(inner, key, value) : PyObject_DelItem(inner, key);
 }
 
 static int proxy_contains(PyObject *object, PyObject *item)
@@ -340,11 +359,13 @@ PyType_Spec counter_spec = {
 	{Py_tp_hash, proxy_hash},                                                                  \
 	{Py_tp_richcompare, proxy_compare},                                                        \
 	{Py_tp_iter, proxy_iter},                                                                  \
+	{Py_tp_methods, proxy_methods},                                                            \
 	{Py_nb_bool, proxy_bool},                                                                  \
-	{Py_mp_subscript, proxy_subscript}
+	{Py_sq_contains, proxy_contains},                                                          \
+	{Py_mp_subscript, proxy_subscript},                                                        \
+	{Py_mp_ass_subscript, proxy_ass_subscript}
 
-#define PROXY_SIZED {Py_mp_length, proxy_length}, {Py_sq_length, proxy_length},                    \
-	{Py_sq_contains, proxy_contains}
+#define PROXY_SIZED {Py_mp_length, proxy_length}, {Py_sq_length, proxy_length}
 
 #define PROXY_ITERATOR {Py_tp_iternext, result_iternext}
 

@@ -22,13 +22,21 @@ struct track {
 	PyObject *file_wrapper_hook; /* owned: ours in its place, or NULL */
 };
 
+/* A further mark lies inside: a server's own is put around one that the application's author named.
+ */
+static void request_note_nested(struct request *req, PyObject *name)
+{
+	req->mark.flags |= WSGISCOPE_F_NESTED;
+	request_set_string(req, STRING_APP, name); /* unless it has one */
+}
+
 /*
  * The guard: puts the request into the environ, unless that belongs to another one that is still
- * followed, which is told of the nested mark. An environ that is used again after its request has
- * ended is free; one marked by another copy of this module is not. False, with no exception set: it
- * is taken, or there is no memory.
+ * followed, which is told of the nested mark, and of its name if it has none. An environ that is
+ * used again after its request has ended is free; one marked by another copy of this module is not.
+ * False, with no exception set: it is taken, or there is no memory.
  */
-static bool environ_claim(struct track *track)
+static bool environ_claim(struct track *track, PyObject *name)
 {
 	PyObject *key = track->state->names[NAME_GUARD];
 	PyObject *own = (PyObject *)track->request;
@@ -38,7 +46,7 @@ static bool environ_claim(struct track *track)
 		return true;
 	if (guard && Py_TYPE(guard) == track->state->types[TYPE_REQUEST]) {
 		if (request_live((struct request *)guard))
-			((struct request *)guard)->mark.flags |= WSGISCOPE_F_NESTED;
+			request_note_nested((struct request *)guard, name);
 		else if (!PyDict_SetItem(track->environ, key, own))
 			return true;
 	}
@@ -102,7 +110,7 @@ static int track_prepare(struct track *track, PyObject *name, PyObject *start_re
 		return -1;
 	}
 	track->request = req;
-	if (!environ_claim(track))
+	if (!environ_claim(track, name))
 		return -1;
 	req->mark.fd = hints_client_fd(state, track->environ, start_response);
 	if (req->mark.fd >= 0)

@@ -84,6 +84,15 @@ def children():
     return [pid for pid in procs.tree(os.getpid()) if pid != os.getpid()]
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """A directory that every server's user can read."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.owner() == "root" and str(parent).startswith("/tmp/pytest"):
+            parent.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def pool(nothing_left):
     """Servers that tests share: pool(kind, variant) starts one at its first use."""

@@ -149,12 +149,14 @@ KINDS = {kind.name: kind for kind in [
 
 
 class Server:
-    """variant: matrix.wrap(). options: further command-line options. Use as a context."""
+    """variant: matrix.wrap(). options: further command-line options. prefix: what becomes the
+    server's command, as `wsgiscope run --`. Use as a context."""
 
-    def __init__(self, kind, variant="marked", options=(), environ=()):
+    def __init__(self, kind, variant="marked", options=(), environ=(), prefix=()):
         self.kind = KINDS[kind]
         self.variant = variant
         self.options = list(options)
+        self.prefix = list(prefix)
         self.process = None
         self.tree = set()
         self.directory = tempfile.mkdtemp(prefix="wsgiscope-e2e-")
@@ -198,8 +200,8 @@ class Server:
                 os.chmod(path, 0o666)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.kind.command(self), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.environ, cwd=self.directory, start_new_session=True)
+                self.prefix + self.kind.command(self), stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, env=self.environ, cwd=self.directory, start_new_session=True)
         try:
             self.wait_ready()
         except BaseException:

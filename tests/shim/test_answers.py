@@ -165,6 +165,43 @@ def test_answer_looks_like_the_original(traced, answer):
     assert repr(result) == repr(answer)
 
 
+def test_items_can_be_set_and_deleted_where_the_original_takes_them(traced):
+    """As the headers of Django's HttpResponse."""
+    answer = {b"x": 1}
+    result = call(answering(answer))
+    result[b"y"] = 2
+    assert answer == {b"x": 1, b"y": 2}
+    del result[b"x"]
+    assert answer == {b"y": 2}
+    with pytest.raises(KeyError):
+        del result[b"x"]
+    with pytest.raises(TypeError, match="'Iterable' object does not support item assignment"):
+        call(answering(Iterable([b"x"])))[0] = 1
+
+
+def test_containment_is_the_originals(traced):
+    """As of Django's HttpResponse, which has headers in it and blocks in its iteration."""
+    class Response(Closing):
+        def __contains__(self, header):
+            return header == "Vary"
+
+    result = call(answering(Response([b"x"])))
+    assert "Vary" in result and b"x" not in result
+    assert b"x" in call(answering(Iterable([b"x"])))
+
+
+def test_bytes_are_those_of_the_original(traced):
+    """As of Django's HttpResponse; without __bytes__, Python takes an iterable's integers."""
+    class Response(Closing):
+        def __bytes__(self):
+            return b"HTTP/1.1 200 OK"
+
+    assert bytes(call(answering(Response([b"x"])))) == b"HTTP/1.1 200 OK"
+    assert bytes(call(answering(Iterable([65, 66])))) == b"AB"
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        bytes(call(answering(Iterable([b"x"]))))
+
+
 def test_attributes_are_the_originals(traced):
     answer = Closing([b"x"])
     result = call(answering(answer))
