@@ -14,7 +14,7 @@
 #include "python/stack.h"
 #include "walk.h"
 
-#define IMAGES 6
+#define IMAGES 7
 
 /* A change of the image: one word at a place. */
 struct change {
@@ -30,7 +30,8 @@ static uint8_t *sound[IMAGES];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const char *const names[IMAGES] = {"3.9", "3.10", "3.11", "3.12", "3.13", "3.14"};
+	static const char *const names[IMAGES] = {"3.9",  "3.10", "3.11", "3.12",
+						  "3.13", "3.14", "3.15"};
 	const char *directory = getenv("WSGISCOPE_IMAGES");
 	char path[512];
 

@@ -30,7 +30,7 @@ static struct walk_sent sent;
 /* Calls fn with the name of each image, at least one of each version. */
 static void images_each(void (*fn)(const char *name))
 {
-	static const char *const names[] = {"3.9", "3.10", "3.11", "3.12", "3.13", "3.14"};
+	static const char *const names[] = {"3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		fn(names[i]);

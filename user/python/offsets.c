@@ -43,6 +43,7 @@ static const struct debug_offsets {
 } debug_offsets[] = {
 	{13, 24, 40, 48, 56, 64, 112, 120, 128, 136, 144},
 	{14, 24, 40, 48, 56, 64, 120, 128, 136, 144, 152},
+	{15, 24, 40, 48, 56, 64, 120, 128, 136, 144, 152},
 };
 
 /* All versions have these; a build that can do without the GIL has `enabled` in front of them. */
