@@ -34,13 +34,16 @@ struct {
 	__type(value, struct code_seen);
 } codes SEC(".maps");
 
-/* Where nothing else has been seen for so long, the object is believed to be there for a part of
- * that time after a look. Where something else has been seen, programs make room and use it again:
- * never. */
-#define OLD_NS	    1000000000ULL
-#define BELIEF_PART 20
-#define BELIEF_NS   250000000ULL /* at most */
-#define SINCE_NEVER (~0ULL)
+/*
+ * Where nothing else has been seen for so long, the object is believed to be there for a moment
+ * after a look. Where something else has been seen, programs make room and use it again: never.
+ * Code objects without numbers of their own may have been made anew each time, all alike: so it
+ * takes longer until one of those is old.
+ */
+#define OLD_NS	     1000000000ULL
+#define OLD_ALIKE_NS 10000000000ULL
+#define BELIEF_NS    250000000ULL
+#define SINCE_NEVER  (~0ULL)
 
 /* Of one sample: how many are sent. */
 #define SEND_MAX 32
@@ -75,17 +78,18 @@ static __always_inline bool code_is_known(const struct code_seen *seen, __u32 tg
  * stands still, so both frames live, and each keeps its code object alive. So it is with another
  * thread's frame at the very same time.
  */
-static __always_inline bool code_believe(struct code_seen *seen, const struct code_naming *naming)
+static __always_inline bool code_believe(struct code_seen *seen, const struct code_naming *naming,
+					 const struct pystack_layout *layout)
 {
 	__u64 now_ns = naming->now_ns;
-	__u64 age_ns = now_ns - seen->since;
-	__u64 belief_ns = age_ns / BELIEF_PART < BELIEF_NS ? age_ns / BELIEF_PART : BELIEF_NS;
 
 	if (seen->looked_ns == now_ns)
 		return true;
 	if (naming->generation)
 		return seen->since == naming->generation;
-	if (seen->since == SINCE_NEVER || age_ns < OLD_NS || now_ns - seen->looked_ns >= belief_ns)
+	if (seen->since == SINCE_NEVER ||
+	    now_ns - seen->since < (layout->text_hash ? OLD_ALIKE_NS : OLD_NS) ||
+	    now_ns - seen->looked_ns >= BELIEF_NS)
 		return false;
 	seen->believed++;
 	return true;
@@ -199,7 +203,7 @@ __noinline int codes_name(struct code_naming *naming, const struct pystack_layou
 		struct code_seen *seen = code_slot(naming->tgid, frame->code);
 
 		if (seen && code_is_known(seen, naming->tgid, frame->code) &&
-		    code_believe(seen, naming))
+		    code_believe(seen, naming, layout))
 			frame->fingerprint = seen->fingerprint;
 		else
 			code_name(naming, layout, frame);

@@ -239,7 +239,7 @@ static uint32_t print_at(const struct image *image, const struct python_layout *
 
 static void replaced_check(const char *name)
 {
-	const uint64_t old_ns = START_NS + 5 * SECOND;
+	const uint64_t old_ns = START_NS + 10 * SECOND;
 	struct python_layout layout;
 	struct image image;
 	uint64_t lines;
@@ -270,17 +270,11 @@ static void replaced_check(const char *name)
 	assert_int_not_equal(print_at(&image, &layout, old_ns + 9 * SECOND + 1), print);
 	assert_int_equal(sent.count, 1);
 	assert_int_equal(walk_stale(), 1);
-	/* Nor is what has been there for a short time; what has been there for longer is for a
-	 * shorter moment. */
+	/* Nor is what has been there for a short time. */
 	walk_forget();
 	print = print_at(&image, &layout, START_NS);
 	word_change(&image, lines, word_change(&image, lines, 0) + 8);
 	assert_int_not_equal(print_at(&image, &layout, START_NS + 1), print);
-	walk_forget();
-	print_at(&image, &layout, START_NS);
-	print = print_at(&image, &layout, START_NS + 2 * SECOND);
-	word_change(&image, lines, word_change(&image, lines, 0) + 8);
-	assert_int_not_equal(print_at(&image, &layout, START_NS + 2 * SECOND + SECOND / 9), print);
 	assert_int_equal(walk_stale(), 0);
 	image_free(&image);
 }
