@@ -47,6 +47,7 @@ static const struct layout layouts[] = {
 	{0x030d00f0, 632, 720, 728, 16, 0, 112, false},
 	{0x030d12f0, 1600, 160, 40, 800, 0, 112, true},
 	{0x030e00f0, 808, 720, 728, 16, 0, 120, false},
+	{0x030f00f0, 808, 720, 728, 16, 0, 120, false},
 	{0x030e0af0, 512, 0, 8, 2040, 0, 120, true},
 };
 
@@ -206,7 +207,7 @@ static void test_unusual(void **state)
 
 static void test_not_known(void **state)
 {
-	static const uint32_t versions[] = {0,		0x03080ff0, 0x030f00a3, 0x02090000,
+	static const uint32_t versions[] = {0,		0x03080ff0, 0x031000a3, 0x02090000,
 					    0x04090000, 0xffffffff, 0x030d00f0, 0x030e00f0};
 	struct python_location where;
 
@@ -308,7 +309,7 @@ static void test_wrong_debug_offsets(void **state)
 			continue;
 		image_make(layout, 1);
 		wrong(image.runtime, 0, 0);
-		wrong(image.runtime, 8, 0x030f00f0);
+		wrong(image.runtime, 8, 0x031000f0);
 		wrong(image.runtime, 8, 0x1030d00f0);
 		wrong(image.runtime, 16, 2);
 		wrong(image.runtime, 16, !layout->free_threaded);
