@@ -77,27 +77,29 @@ def request_measurements():
 
 
 def request_table(s):
-    limit = s.added("limit", "limit", "bare")
-    attached = s.added("tracer", "marker", "bare")
+    limit = s.paced("limit", "limit", "bare")
+    attached = s.paced("tracer", "marker", "bare")
     aim = AIM_ATTACHED_TIMES * limit.median + AIM_ATTACHED_PLUS
     rows = [
         Row("bare application, whole request", s.whole("none", "bare"), whole=True),
-        Row("marker, detached", s.added("none", "marker", "bare"), AIM_DETACHED),
+        Row("marker, detached", s.paced("none", "marker", "bare"), AIM_DETACHED),
         Row("limit: empty programs on both marks", limit),
-        Row("marker awake, empty programs (USDT)", s.added("awake", "marker", "bare")),
+        Row("marker awake, empty programs (USDT)", s.paced("awake", "marker", "bare")),
         Row("marker, attached", attached, aim),
     ]
-    rows += [Row(label, s.added("none", wrap, "bare")) for wrap, label in RIVALS]
-    table_print("a request of one block: ns more than the bare application", rows,
+    rows += [Row(label, s.paced("none", wrap, "bare")) for wrap, label in RIVALS]
+    table_print("a request of one block: ns more than the bare application, "
+                "at its median pace", rows,
                 limit=limit, attached=attached)
-    limit = s.added("limit", "limit+write", "bare+write")
+    limit = s.paced("limit", "limit+write", "bare+write")
     rows = [
         Row("bare application, whole request", s.whole("none", "bare+write"), whole=True),
-        Row("marker, detached", s.added("none", "marker+write", "bare+write")),
+        Row("marker, detached", s.paced("none", "marker+write", "bare+write")),
         Row("limit", limit),
-        Row("marker, attached", s.added("tracer", "marker+write", "bare+write")),
+        Row("marker, attached", s.paced("tracer", "marker+write", "bare+write")),
     ]
-    table_print("the same request with one socket write: ns more than the bare application", rows,
+    table_print("the same request with one socket write: ns more than the bare application, "
+                "at its median pace", rows,
                 limit=limit)
 
 

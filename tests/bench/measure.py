@@ -66,6 +66,16 @@ class Samples:
         median = statistics.median(a - b for a, b in zip(ours, theirs))
         return Cost(median, min(ours) - min(theirs))
 
+    def paced(self, phase_name, name, base, clock=CPU):
+        """As added(), at one pace: how fast a virtual machine's CPU is changes by half from one
+        moment to the next with what its neighbours do, and how long base took, which ran just
+        then, tells it. A cost that is compared over phases is compared at the same pace."""
+        usual = statistics.median(value for phase, measured in self.values if measured == base
+                                  for value in self.flat(phase, base, clock))
+        ours, theirs = self.flat(phase_name, name, clock), self.flat(phase_name, base, clock)
+        median = statistics.median((a - b) * usual / b for a, b in zip(ours, theirs))
+        return Cost(median, self.added(phase_name, name, base, clock).least)
+
     def added_by_phase(self, phase_name, name, clock=CPU, base="none"):
         """What name costs more in phase_name than in the phase base, in the same cycle."""
         ours, theirs = self.values[phase_name, name], self.values[base, name]
