@@ -13,7 +13,7 @@ shim: python ## the marker's own tests, for $(PYTHON) (no root)
 
 e2e: all ## real servers, traced (root)
 	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \
-		$(PYTEST) -m 'not slow' tests/e2e
+		$(PYTEST) --durations=30 -m 'not slow' tests/e2e
 
 gil-table: all ## the GIL experiment: GIL_TABLE=file gets its table (root; a minute)
 	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \

@@ -34,9 +34,24 @@ def check_record(record, kind, request):
     assert "nested" not in record["notes"], record
 
 
+def wait_loaded(server):
+    """mod_wsgi's processes load the application with their first requests, and with it the marker,
+    which is armed a moment later where other servers have it too."""
+    served = set()
+
+    def all_have():
+        asked = [client.Request("pid") for _ in range(16)]
+        served.update(int(response.body) for response in client.load(server.address, asked, 8))
+        return served >= set(server.workers())
+
+    assert procs.until(all_have, 20), (served, server.workers())
+
+
 def check_traced(server, prefix_pid=None):
     """Each request comes out once; the bytes are those of the server without us."""
     sent = requests()
+    if server.kind.name.startswith("mod_wsgi"):
+        wait_loaded(server)
     with Tracer("-p", prefix_pid or server.pid) as tracer:
         answers = client.load(server.address, sent, threads=2)
         found = tracer.wait([request.uid for request in sent])
