@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "wire_head.h"
+#include "wire/parts.h"
 
 #define SIZE_LIMIT (UINT64_C(1) << 60) /* of a chunk: what makes no sense, and can overflow */
 
@@ -28,20 +28,9 @@ static enum chunks_state size_line_ended(const struct wire_chunks *chunks)
 	return chunks->left ? CHUNKS_DATA : CHUNKS_TRAILER;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static enum chunks_state size_byte(struct wire_chunks *chunks, char c)
 {
-	int digit = hex_value(c);
+	int digit = wire_hex_value(c);
 
 	if (digit >= 0) {
 		chunks->sized = true;

@@ -98,4 +98,16 @@ enum wire_match wire_mod_wsgi_match(const char *bytes, size_t n);
 enum wire_protocol wire_mod_wsgi_request(const char *bytes, size_t n, uint32_t rules,
 					 struct wire_request_head *head);
 
+/* Of a hexadecimal digit, -1: it is none. */
+static inline int wire_hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 #endif

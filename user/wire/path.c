@@ -79,22 +79,11 @@ static void path_raw(struct path *path, char byte)
 		path_byte(path, utf8[i]);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* At a %: takes the code behind it, where there is one. How many bytes of the target. */
 static size_t path_code(struct path *path, struct wire_bytes target)
 {
-	int high = wire_bytes_left(&target) > 2 ? hex_value(target.at[1]) : -1;
-	int low = high >= 0 ? hex_value(target.at[2]) : -1;
+	int high = wire_bytes_left(&target) > 2 ? wire_hex_value(target.at[1]) : -1;
+	int low = high >= 0 ? wire_hex_value(target.at[2]) : -1;
 
 	if (low < 0) {
 		path_byte(path, '%');
