@@ -180,6 +180,19 @@ struct rec_request {
 	char text[STR_TEXT_MAX];
 };
 
+/*
+ * The table of requests that both sides work on (bpf/table.bpf.h, user/request_table.c): a request
+ * lies in a slot, and who changes the slot's key by compare-and-swap has it. A key is a socket's
+ * inode number, or has the top bit set (request_key_by_id()).
+ */
+#define GROUP_SLOTS 8		 /* whose keys are one cache line */
+#define KEY_OWNED   (1ULL << 62) /* with a key: somebody changes it */
+#define KEY_BUSY    (~0ULL)	 /* somebody fills or empties it; 0: it is free */
+
+struct request_group {
+	__u64 key[GROUP_SLOTS];
+};
+
 enum rec_wire_what {
 	WIRE_READ = 1,	  /* bytes that were read */
 	WIRE_WRITTEN = 2, /* bytes that were written */

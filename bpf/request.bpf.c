@@ -5,9 +5,8 @@
  * the mark points at is read once: at the end, or when the thread first leaves the CPU, so that a
  * request whose worker dies still has its method and path.
  */
-#include "state.bpf.h"
+#include "table.bpf.h"
 #include "mark.bpf.h"
-#include "tcp.bpf.h"
 
 /* What the registers of a start mark say. */
 struct start {
@@ -60,15 +59,15 @@ static __always_inline struct process *process_of_mark(__u32 tgid)
 }
 
 /* The thread that runs a mark, knowing its process; NULL: not traced, or no memory (counted). */
-static __always_inline struct thread *thread_of_mark(__u32 tgid)
+static __always_inline struct thread *thread_of_mark(struct task_struct *task)
 {
 	__u32 version = *(volatile __u32 *)&processes_version;
-	struct thread *t = thread_find();
+	struct thread *t = thread_find_of(task);
 	struct process *p;
 
 	if (t && t->version == version)
 		return t;
-	p = process_of_mark(tgid);
+	p = process_of_mark(task->tgid);
 	if (!p) {
 		foreign_mark = true;
 		return NULL;
@@ -86,24 +85,8 @@ static __always_inline struct thread *thread_of_mark(__u32 tgid)
 static __always_inline __u64 conn_see(struct thread *t, int fd)
 {
 	struct file *file = file_of_fd(fd);
-	struct inode *inode;
-	struct sock *sk;
-	__u64 conn;
 
-	if (!file)
-		return 0;
-	inode = BPF_CORE_READ(file, f_inode);
-	conn = BPF_CORE_READ(inode, i_ino);
-	if ((__u64)inode == t->seen.inode && conn == t->seen.conn)
-		return conn;
-	conn = conn_of_file(file);
-	if (!conn)
-		return 0;
-	sk = sock_of_file(file);
-	t->seen.inode = (__u64)inode;
-	t->seen.conn = conn;
-	t->seen.tcp = is_tcp(sk) ? (__u64)sk : 0;
-	return conn;
+	return file && file_see(file, &t->seen) ? t->seen.conn : 0;
 }
 
 /* The connection that a request came in on: the descriptor that the marker found, else the socket
@@ -117,7 +100,7 @@ static __always_inline __u64 conn_of_start(struct thread *t, const struct start 
 	if (start->fd >= 0) {
 		conn = conn_see(t, start->fd);
 		if (conn)
-			*queue = queue_of((struct sock *)t->seen.tcp, start->ns);
+			*queue = queue_of(t->seen.tcp, start->ns);
 		return conn;
 	}
 	if (t->process & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))
@@ -140,36 +123,33 @@ __hidden void request_displace(struct rec_request *old)
 	request_emit(old);
 }
 
-/* The request with this id of this process under key, or NULL. */
-static __always_inline struct rec_request *request_at(__u64 key, __u64 id, __u32 tgid)
+/* Where the request with this id of this process lies under key, or SLOT_NONE. */
+static __always_inline __u32 slot_of(__u64 key, __u64 id, __u32 tgid)
 {
-	struct rec_request *r = bpf_map_lookup_elem(&requests, &key);
+	__u32 slot = slot_find(key);
+	struct rec_request *r = slot_request(slot);
 
-	return r && r->id == id && r->h.tgid == tgid && !(r->flags & REC_F_DRAINING) ? r : NULL;
+	return r && r->id == id && r->h.tgid == tgid && !(r->flags & REC_F_DRAINING) ? slot
+										     : SLOT_NONE;
 }
 
 /*
  * Where the request that begins under key is put together: in the place of the one that it ends, as
- * on a connection that is kept alive, else in the thread's scratch, to be inserted. A place in the
- * hash costs as much as all the rest of a start. What the wire has shown of it until now is the
- * marker's from here on: reads.
+ * on a connection that is kept alive, else in a free one. What the wire has shown of it until now
+ * is the marker's from here on: reads.
  */
-static __always_inline struct rec_request *request_place(struct thread *t, __u64 key, __u64 now,
-							 struct rec_reads *reads, bool *insert)
+static __always_inline __u32 request_place(__u64 key, struct rec_reads *reads)
 {
-	struct rec_request *old = bpf_map_lookup_elem(&requests, &key);
+	__u32 slot = slot_find(key);
+	struct rec_request *old = slot_request(slot);
 
-	*insert = true;
-	if (!old)
-		return &t->scratch;
+	if (!old || !slot_own(slot, key))
+		return slot_claim(key);
 	if (turn_is_read(old))
 		*reads = old->reads;
 	else
 		request_displace(old);
-	if (!request_is_fresh(old, now))
-		return &t->scratch;
-	*insert = false;
-	return old;
+	return slot;
 }
 
 /* Puts the request that begins where its end and its writes find it; false: no room, counted. */
@@ -178,20 +158,18 @@ static __always_inline bool request_open(struct thread *t, const struct start *s
 {
 	__u64 key = conn ? conn : request_key_by_id(start->pid_tgid >> 32, start->id);
 	struct rec_reads reads = {};
-	struct rec_request *r;
-	bool insert;
+	__u32 slot = request_place(key, &reads);
+	struct rec_request *r = slot_request(slot);
 
-	r = request_place(t, key, start->ns, &reads, &insert);
+	if (!r)
+		return false;
 	record_begin(r, start, conn);
 	r->reads = reads;
 	r->queue_ns = queue;
 	r->process = t->process;
 	r->gil_known = t->gil_known;
-	if (insert && bpf_map_update_elem(&requests, &key, r, BPF_ANY)) {
-		count_drop(DROP_REQUESTS_FULL);
-		return false;
-	}
-	if (t->key && (t->key == key || !request_at(t->key, t->id, r->h.tgid)))
+	slot_publish(slot, key);
+	if (t->key && (t->key == key || slot_of(t->key, t->id, start->pid_tgid >> 32) == SLOT_NONE))
 		t->account.open = 0; /* the last one was ended by another thread */
 	t->key = key;
 	t->id = start->id;
@@ -209,7 +187,7 @@ int request_tell(struct thread *t)
 	from = t->untold;
 	t->untold = 0;
 	key = t->key;
-	r = bpf_map_lookup_elem(&requests, &key);
+	r = request_lookup(key);
 	/* One that another thread has ended has no struct any more. */
 	if (!r || r->id != t->id ||
 	    (r->flags & (REC_F_TEXT_UNREAD | REC_F_DRAINING)) != REC_F_TEXT_UNREAD)
@@ -222,13 +200,14 @@ int request_tell(struct thread *t)
 SEC("uprobe")
 int request_start(struct pt_regs *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct start start = {
-		.pid_tgid = bpf_get_current_pid_tgid(),
+		.pid_tgid = pid_tgid_of(task),
 		.id = PT_REGS_PARM2(ctx),
 		.ns = PT_REGS_PARM3(ctx),
 		.fd = PT_REGS_PARM4(ctx),
 	};
-	struct thread *t = thread_of_mark(start.pid_tgid >> 32);
+	struct thread *t = thread_of_mark(task);
 	__u64 conn, queue = 0;
 
 	if (!t)
@@ -242,10 +221,10 @@ int request_start(struct pt_regs *ctx)
 		request_tell(t); /* greenlets: another one is open on this thread */
 	conn = conn_of_start(t, &start, &queue);
 	if (sample_waits)
-		sample_wait_prepare(bpf_get_current_task_btf());
+		sample_wait_prepare(task);
 	if (!request_open(t, &start, conn, queue))
 		return 0;
-	account_begin(t, start.ns);
+	account_begin(t, task, start.ns);
 	t->untold = PT_REGS_PARM1(ctx);
 	return 0;
 }
@@ -273,26 +252,26 @@ int request_block(struct pt_regs *ctx)
 }
 
 /* Found by the thread that began it, else by its connection, else by its id. */
-static __always_inline struct rec_request *
-request_find(struct thread *t, __u32 tgid, const struct wsgiscope_request *m, __u64 *key)
+static __always_inline __u32 request_find(struct thread *t, __u32 tgid,
+					  const struct wsgiscope_request *m, __u64 *key)
 {
-	struct rec_request *r;
+	__u32 slot;
 
 	if (t->key && t->id == m->id) {
 		*key = t->key;
 		t->key = 0;
-		r = request_at(*key, m->id, tgid);
-		if (r)
-			return r;
+		slot = slot_of(*key, m->id, tgid);
+		if (slot != SLOT_NONE)
+			return slot;
 	}
 	if (m->fd >= 0) {
 		*key = conn_of_fd(m->fd);
-		r = *key ? request_at(*key, m->id, tgid) : NULL;
-		if (r)
-			return r;
+		slot = *key ? slot_of(*key, m->id, tgid) : SLOT_NONE;
+		if (slot != SLOT_NONE)
+			return slot;
 	}
 	*key = request_key_by_id(tgid, m->id);
-	return request_at(*key, m->id, tgid);
+	return slot_of(*key, m->id, tgid);
 }
 
 /*
@@ -308,11 +287,11 @@ static __always_inline bool request_drains(const struct rec_request *r)
 	       !(r->mark_flags & WSGISCOPE_F_CLOSED);
 }
 
-static __always_inline void request_finish(struct rec_request *r, const struct mark *mark,
-					   __u64 time_ns)
+/* The time is the marker's: the clock is not asked where user space sees what is no time. */
+static __always_inline void request_finish(struct rec_request *r, const struct mark *mark)
 {
 	counts_put(r, &mark->told);
-	r->h.time_ns = time_ns;
+	r->h.time_ns = r->end_ns;
 	strings_put_end(r, mark);
 }
 
@@ -330,7 +309,7 @@ static __always_inline void request_end_alone(struct thread *t, __u64 pid_tgid,
 
 	count_drop(DROP_NO_START);
 	record_begin(r, &start, 0);
-	request_finish(r, mark, bpf_ktime_get_ns());
+	request_finish(r, mark);
 	r->flags |= REC_F_NO_START;
 	request_emit(r);
 }
@@ -338,11 +317,13 @@ static __always_inline void request_end_alone(struct thread *t, __u64 pid_tgid,
 SEC("uprobe")
 int request_end(struct pt_regs *ctx)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *t = thread_find_of(task);
+	__u64 pid_tgid = pid_tgid_of(task);
 	struct rec_request *r;
-	struct thread *t = thread_find();
 	struct mark mark;
 	__u64 key = 0;
+	__u32 slot;
 	bool mine;
 
 	if (!t && !process_find(pid_tgid >> 32))
@@ -356,25 +337,27 @@ int request_end(struct pt_regs *ctx)
 		t->untold = 0; /* read here */
 	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
 		return 0;
-	r = request_find(t, pid_tgid >> 32, &mark.told, &key);
+	slot = request_find(t, pid_tgid >> 32, &mark.told, &key);
+	r = slot_request(slot);
 	if (!r) {
 		request_end_alone(t, pid_tgid, &mark);
 		return 0;
 	}
 	mine = r->h.tid == (__u32)pid_tgid;
 	r->h.tid = pid_tgid;
-	request_finish(r, &mark, bpf_ktime_get_ns());
+	request_finish(r, &mark);
 	if (sample_waits)
-		sample_wait_missed(bpf_get_current_task_btf());
+		sample_wait_missed(task);
 	if (mine)
-		account_end(t, r);
+		account_end(t, task, r);
 	else
 		r->flags |= REC_F_STATES_MIXED;
-	if (request_drains(r)) {
+	/* What user space has in its hands just now it will come back to. */
+	if (request_drains(r) || !slot_withdraw(slot, key)) {
 		r->flags |= REC_F_DRAINING | REC_F_DRAINED;
 		return 0;
 	}
 	request_emit(r);
-	bpf_map_delete_elem(&requests, &key);
+	slot_free(slot);
 	return 0;
 }

@@ -255,9 +255,8 @@ int BPF_PROG(thread_wakeup, struct task_struct *task)
 	return 0;
 }
 
-__hidden void account_begin(struct thread *t, __u64 start_ns)
+__hidden void account_begin(struct thread *t, struct task_struct *task, __u64 start_ns)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct account *a = &t->account;
 
 	if (!a->open)
@@ -287,12 +286,12 @@ static __always_inline void peer_choose(const struct account *a, struct rec_peer
 }
 
 /* The end may have been stamped before a last switch: what was booked after it is taken back. */
-static __always_inline void account_cut(struct account *a, __u64 end_ns)
+static __always_inline void account_cut(struct account *a, struct task_struct *task, __u64 end_ns)
 {
 	__u64 over = a->since_ns > end_ns ? a->since_ns - end_ns : 0;
 
 	if (!over) {
-		run_cut(a, bpf_get_current_task_btf(), end_ns);
+		run_cut(a, task, end_ns);
 		return;
 	}
 	for (int i = 0; i < STATE_COUNT && over; i++) {
@@ -328,7 +327,7 @@ static __always_inline void states_flag(struct rec_request *r)
 		r->flags |= REC_F_GC_SEEN;
 }
 
-__hidden void account_end(struct thread *t, struct rec_request *r)
+__hidden void account_end(struct thread *t, struct task_struct *task, struct rec_request *r)
 {
 	struct account *a = &t->account;
 
@@ -341,7 +340,7 @@ __hidden void account_end(struct thread *t, struct rec_request *r)
 		return;
 	}
 	a->serving = 0;
-	account_cut(a, r->end_ns);
+	account_cut(a, task, r->end_ns);
 	states_settle(&a->spent);
 	r->states = a->spent;
 	peer_choose(a, &r->states.peer);

@@ -136,10 +136,19 @@ struct threads_map {
  * known, by process and id (request_key_by_id(): the top bit keeps the two apart).
  */
 struct requests_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 8192);
-	__type(key, __u64);
+	__type(key, __u32);
 	__type(value, struct rec_request);
+};
+
+/* For each group of slots of `requests` their keys; enum request_key of abi.h. */
+struct request_keys_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 8192 / GROUP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct request_group);
 };
 
 /* Where somebody listens: what has this end was accepted, not opened. */
@@ -171,6 +180,7 @@ extern struct processes_map processes SEC(".maps");
 extern struct pythons_map pythons SEC(".maps");
 extern struct threads_map threads SEC(".maps");
 extern struct requests_map requests SEC(".maps");
+extern struct request_keys_map request_keys SEC(".maps");
 extern struct listeners_map listeners SEC(".maps");
 extern struct ring_map ring SEC(".maps");
 extern struct counters_map counters SEC(".maps");
@@ -180,24 +190,13 @@ extern struct counters_map counters SEC(".maps");
 extern __u32 processes_version;
 
 /* Knobs: set before loading, constant after. */
-extern const volatile bool track_all;	   /* a process that runs a mark is traced from then on */
-extern const volatile bool sample_waits;   /* threads' waits are sampled */
-extern const volatile bool sample_outside; /* also of those that serve no request */
-extern const volatile __u64 wakeup_bytes;  /* user space is woken when so much waits in the ring */
-extern const volatile bool has_cast;	   /* the kernel has bpf_rdonly_cast() (6.2) */
-
-extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
-
-/*
- * A member of a kernel structure that only its address is known of. Each bpf_probe_read_kernel() is
- * a call of some 40 ns; a pointer that the kernel lets us dress with its type is read by a plain
- * load, with its faults handled all the same.
- */
-#define KERNEL_READ(type, address, member)                                                         \
-	(has_cast                                                                                  \
-		 ? ((struct type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct type))) \
-			   ->member                                                                \
-		 : BPF_CORE_READ((struct type *)(address), member))
+extern const volatile bool track_all;	    /* a process that runs a mark is traced from then on */
+extern const volatile bool sample_waits;    /* threads' waits are sampled */
+extern const volatile bool sample_outside;  /* also of those that serve no request */
+extern const volatile __u64 wakeup_bytes;   /* user space is woken when so much waits in the ring */
+extern const volatile __u64 wakeup_mask;    /* how many of a CPU's records go by without a look */
+extern const volatile bool has_cast;	    /* the kernel has bpf_rdonly_cast() (6.2) */
+extern const volatile __u32 request_groups; /* of slots of `requests` */
 
 static __always_inline __u32 current_tgid(void)
 {
@@ -210,9 +209,20 @@ static __always_inline struct process *process_find(__u32 tgid)
 }
 
 /* NULL: it has none yet. */
+static __always_inline struct thread *thread_find_of(struct task_struct *task)
+{
+	return bpf_task_storage_get(&threads, task, 0, 0);
+}
+
 static __always_inline struct thread *thread_find(void)
 {
-	return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	return thread_find_of(bpf_get_current_task_btf());
+}
+
+/* What bpf_get_current_pid_tgid() says, without a further call. */
+static __always_inline __u64 pid_tgid_of(const struct task_struct *task)
+{
+	return (__u64)task->tgid << 32 | (__u32)task->pid;
 }
 
 static __always_inline void processes_changed(void)
@@ -246,19 +256,6 @@ static __always_inline void count_drop(enum drop_reason why)
 static __always_inline __u64 request_key_by_id(__u32 tgid, __u64 id)
 {
 	return (1ULL << 63) | ((__u64)tgid << 40) | (id & ((1ULL << 40) - 1));
-}
-
-/*
- * Less than user space waits until it takes a draining request: it is not about to take this one.
- * By the marker's clock; one that lies meets user space half-way, which is counted.
- */
-#define REUSE_NS 50000000ULL
-
-static __always_inline bool request_is_fresh(const struct rec_request *r, __u64 now)
-{
-	__u64 last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
-
-	return now - last < REUSE_NS;
 }
 
 /* A turn that has read and not answered, but for a go-ahead: a request that waits for its answer.
@@ -324,12 +321,12 @@ int request_tell(struct thread *t);
 __hidden void request_displace(struct rec_request *old);
 
 /*
- * sched.bpf.c: a request begins or ends on this thread; its states. look: as they are at end_ns,
- * which is now; the request goes on. restart: what r has had is not of the next one, that began
- * when r's states were looked at.
+ * sched.bpf.c: a request begins or ends on this thread, of the current task; its states. look: as
+ * they are at end_ns, which is now; the request goes on. restart: what r has had is not of the next
+ * one, that began when r's states were looked at.
  */
-__hidden void account_begin(struct thread *t, __u64 start_ns);
-__hidden void account_end(struct thread *t, struct rec_request *r);
+__hidden void account_begin(struct thread *t, struct task_struct *task, __u64 start_ns);
+__hidden void account_end(struct thread *t, struct task_struct *task, struct rec_request *r);
 __hidden void account_look(struct thread *t, struct rec_request *r, __u64 end_ns);
 __hidden void account_restart(struct thread *t, const struct rec_request *r);
 
@@ -359,6 +356,15 @@ __hidden __u64 conn_of_file(struct file *file);
 
 /* enum rec_family of a socket's file. */
 __hidden __u32 family_of_file(struct file *file);
+
+/* What a socket's file is, noted in seen, which may know it already. False: not a socket. */
+__hidden bool file_see(struct file *file, struct seen *seen);
+
+/*
+ * How long a request's bytes had been readable on a TCP connection (address of its struct sock; 0:
+ * none) when the application was called, ns; 0: not known.
+ */
+__hidden __u64 queue_of(__u64 tcp, __u64 start_ns);
 
 static __always_inline __u64 conn_of_fd(int fd)
 {

@@ -6,7 +6,7 @@
  * or when user space finds it at rest. The heads' bytes go out beside it. No head is parsed here,
  * and none of this is a request yet: user/wire.c makes requests of it.
  */
-#include "tcp.bpf.h"
+#include "table.bpf.h"
 #include "turn.bpf.h"
 #include "write.bpf.h"
 
@@ -162,7 +162,7 @@ static __always_inline void thread_turn(struct thread *t)
 
 	if (!key)
 		return;
-	before = bpf_map_lookup_elem(&requests, &key);
+	before = request_lookup(key);
 	if (!before || before->id != t->id) {
 		if (t->account.open)
 			t->account.open--; /* user space has taken it */
@@ -193,32 +193,24 @@ static __always_inline void turn_fill(struct rec_request *r, __u64 conn, __u64 n
 }
 
 /* Where the turn that begins is put together, as request_place() of request.bpf.c. */
-static __always_inline struct rec_request *turn_place(struct thread *t, __u64 conn, __u64 now,
-						      bool *insert)
+static __always_inline __u32 turn_place(__u64 conn)
 {
-	struct rec_request *old = bpf_map_lookup_elem(&requests, &conn);
+	__u32 slot = slot_find(conn);
+	struct rec_request *old = slot_request(slot);
 
-	*insert = true;
-	if (!old)
-		return &t->scratch;
+	if (!old || !slot_own(slot, conn))
+		return slot_claim(conn);
 	if (old->flags & REC_F_WIRE)
 		turn_emit(old);
 	else
 		request_displace(old);
-	if (!request_is_fresh(old, now))
-		return &t->scratch;
-	*insert = false;
-	return old;
+	return slot;
 }
 
-static __always_inline int turn_put(struct rec_request *r, __u64 conn, bool insert)
+static __always_inline void turn_publish(__u32 slot, __u64 conn)
 {
-	if (insert && bpf_map_update_elem(&requests, &conn, r, BPF_ANY)) {
-		count_drop(DROP_REQUESTS_FULL);
-		return -1;
-	}
+	slot_publish(slot, conn);
 	count_event(EVENT_TURN);
-	return 0;
 }
 
 /* Bytes have come: a turn begins. Global, as are the next, so that the verifier walks it once. */
@@ -226,22 +218,24 @@ __noinline int turn_begin(struct thread *t, __u64 now)
 {
 	struct rec_request *r;
 	__u64 conn;
-	bool insert;
+	__u32 slot;
 
 	if (!t)
 		return -1;
 	conn = t->read.conn;
 	thread_turn(t);
-	r = turn_place(t, conn, now, &insert);
+	slot = turn_place(conn);
+	r = slot_request(slot);
+	if (!r)
+		return -1;
 	turn_fill(r, conn, now);
 	r->id = TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
 	r->writes.family = t->read.family;
-	r->queue_ns = queue_of((struct sock *)t->read.tcp, now);
+	r->queue_ns = queue_of(t->read.tcp, now);
 	t->key = conn;
 	t->id = r->id;
-	if (turn_put(r, conn, insert))
-		return -1;
-	account_begin(t, now);
+	turn_publish(slot, conn);
+	account_begin(t, bpf_get_current_task_btf(), now);
 	return 0;
 }
 
@@ -253,18 +247,20 @@ __noinline int turn_begin(struct thread *t, __u64 now)
 __noinline int turn_answer(struct thread *t, __u64 conn, __u32 family)
 {
 	struct rec_request *r;
-	bool insert;
-	__u64 now;
+	__u32 slot;
 
 	if (!t)
 		return -1;
-	now = bpf_ktime_get_ns();
-	r = turn_place(t, conn, now, &insert);
-	turn_fill(r, conn, now);
+	slot = turn_place(conn);
+	r = slot_request(slot);
+	if (!r)
+		return -1;
+	turn_fill(r, conn, bpf_ktime_get_ns());
 	r->flags |= REC_F_WIRE_ANSWER;
 	r->id = t->key == conn ? t->id : TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
 	r->writes.family = family;
-	return turn_put(r, conn, insert);
+	turn_publish(slot, conn);
+	return 0;
 }
 
 /* The next of several requests that came together: from the end of the one before. */
@@ -348,7 +344,7 @@ __noinline int turn_written(struct thread *t, __u64 conn, long ret)
 
 	if (!t || turns_stopped)
 		return 0;
-	r = bpf_map_lookup_elem(&requests, &conn);
+	r = request_lookup(conn);
 	if (!r || !(r->flags & REC_F_WIRE))
 		return 0;
 	count_event(EVENT_WRITE);
@@ -356,7 +352,7 @@ __noinline int turn_written(struct thread *t, __u64 conn, long ret)
 	if (r->writes.wire_status && ret >= HEAD_BYTES && is_http(head)) {
 		if (answer_next(t, r, conn))
 			return 0;
-		r = bpf_map_lookup_elem(&requests, &conn);
+		r = request_lookup(conn);
 		if (!r)
 			return 0;
 	}
@@ -387,7 +383,7 @@ __noinline int turn_read(struct thread *t, long ret)
 	count_event(EVENT_READ);
 	now = bpf_ktime_get_ns();
 	conn = t->read.conn;
-	r = bpf_map_lookup_elem(&requests, &conn);
+	r = request_lookup(conn);
 	if (r && r->h.tgid == current_tgid() && !(r->flags & (REC_F_WIRE | REC_F_DRAINING))) {
 		r->reads.bytes += ret; /* the body of a marked request */
 		r->reads.calls++;
@@ -396,7 +392,7 @@ __noinline int turn_read(struct thread *t, long ret)
 	if (!r || r->h.tgid != current_tgid() || r->flags & REC_F_DRAINING || turn_is_answered(r)) {
 		if (turn_begin(t, now))
 			return 0;
-		r = bpf_map_lookup_elem(&requests, &conn);
+		r = request_lookup(conn);
 		if (!r)
 			return 0;
 	}
@@ -413,7 +409,8 @@ __noinline int turn_read(struct thread *t, long ret)
 /* The turn that lies there is over, if it is this process's; true: it is, and was told of. */
 __hidden bool turn_close(__u64 conn, __u32 tgid)
 {
-	struct rec_request *r = bpf_map_lookup_elem(&requests, &conn);
+	__u32 slot = slot_find(conn);
+	struct rec_request *r = slot_request(slot);
 	struct thread *t;
 
 	if (!r || r->h.tgid != tgid)
@@ -429,7 +426,9 @@ __hidden bool turn_close(__u64 conn, __u32 tgid)
 		}
 	}
 	r->flags |= REC_F_WIRE_CLOSED;
+	if (!slot_withdraw(slot, conn))
+		return false; /* user space takes it, and may have looked before */
 	turn_emit(r);
-	bpf_map_delete_elem(&requests, &conn);
+	slot_free(slot);
 	return true;
 }

@@ -6,6 +6,7 @@
  * means to a turn is turn.bpf.c's.
  */
 #include "turn.bpf.h"
+#include "table.bpf.h"
 #include "write.bpf.h"
 
 /* Traced calls under way on all CPUs: while there are none, no call's return is looked at. */
@@ -37,9 +38,9 @@ static __always_inline int write_enter(enum call_kind kind, int fd, __u64 buffer
 	conn = file ? conn_of_file(file) : 0;
 	if (!conn)
 		return 0;
-	r = bpf_map_lookup_elem(&requests, &conn);
+	r = request_lookup(conn);
 	if (!r && answer_begin(p, file, conn))
-		r = bpf_map_lookup_elem(&requests, &conn);
+		r = request_lookup(conn);
 	if (!r || r->h.tgid != tgid)
 		return 0;
 	t = thread_get();
@@ -76,7 +77,7 @@ static __always_inline int write_exit(long ret)
 	__sync_fetch_and_add(&calls_open, -1);
 	if (t->call.wire)
 		return turn_written(t, conn, ret);
-	r = bpf_map_lookup_elem(&requests, &conn);
+	r = request_lookup(conn);
 	if (!r)
 		return 0;
 	count_event(EVENT_WRITE);

@@ -22,6 +22,7 @@
 #include "follow.h"
 #include "guard.h"
 #include "log.h"
+#include "request_table.h"
 #include "source.h"
 #include "stacks.h"
 #include "symbols.h"
@@ -35,6 +36,7 @@
 #define DRAIN_QUIET_NS (150 * MS)
 #define DRAIN_SLOW_NS  (10000 * MS)
 #define COUNTERS_NS    (1000 * MS)
+#define SWEEP_NS       (1000 * MS)
 
 #define GROUP_PREFIX "wsgiscope_"
 
@@ -154,29 +156,38 @@ static bool is_at_rest(const struct rec_request *r)
 					     !(r->flags & (REC_F_WIRE_INTERIM | REC_F_WRITING)));
 }
 
+/* Since when nothing was heard of it. What a worker says of the future is not believed: a sweep
+ * does not take that long. */
+static uint64_t quiet_ns(const struct source_ring *ring, const struct rec_request *r)
+{
+	uint64_t end_ns = r->h.time_ns > ring->now_ns + SWEEP_NS ? 0 : r->h.time_ns;
+	uint64_t last = r->writes.last_ns > end_ns ? r->writes.last_ns : end_ns;
+
+	return ring->now_ns > last ? ring->now_ns - last : 0;
+}
+
 /* Draining: over when quiet. Not ended: over when its process is. */
-static enum tracer_verdict request_verdict(void *context, struct rec_request *r)
+static enum request_verdict request_verdict(void *context, struct rec_request *r)
 {
 	struct source_ring *ring = context;
-	uint64_t last = r->writes.last_ns > r->h.time_ns ? r->writes.last_ns : r->h.time_ns;
-	uint64_t quiet = ring->now_ns > last ? ring->now_ns - last : 0;
+	uint64_t quiet = quiet_ns(ring, r);
 	bool alive = is_alive(ring, r);
 
 	if (!is_at_rest(r)) {
 		if (!alive) {
 			r->flags |= r->writes.first_ns && r->flags & REC_F_WIRE ? 0 : REC_F_NO_END;
-			return TRACER_TAKE;
+			return REQUEST_TAKE;
 		}
 		ring->in_flight += ring->ending;
-		return TRACER_LEAVE;
+		return REQUEST_LEAVE;
 	}
 	if (!(r->flags & REC_F_WRITE_SHORT))
-		return quiet > DRAIN_QUIET_NS || ring->ending || !alive ? TRACER_TAKE
-									: TRACER_LEAVE;
+		return quiet > DRAIN_QUIET_NS || ring->ending || !alive ? REQUEST_TAKE
+									: REQUEST_LEAVE;
 	if (quiet <= DRAIN_SLOW_NS && !ring->ending && alive)
-		return TRACER_LEAVE;
+		return REQUEST_LEAVE;
 	r->flags |= REC_F_WRITES_CUT;
-	return TRACER_TAKE;
+	return REQUEST_TAKE;
 }
 
 static int request_take(void *context, const void *record, size_t bytes)
@@ -188,7 +199,7 @@ static int request_take(void *context, const void *record, size_t bytes)
 
 static int sweep(struct source_ring *ring)
 {
-	const struct tracer_sweep sweep = {
+	const struct request_sweep sweep = {
 		.verdict = request_verdict,
 		.take = request_take,
 		.context = ring,
@@ -284,13 +295,13 @@ struct in_flight {
 
 /* Every request is left as and where it is; those of living processes are shown by a
  * copy. */
-static enum tracer_verdict request_peek(void *context, struct rec_request *r)
+static enum request_verdict request_peek(void *context, struct rec_request *r)
 {
 	struct in_flight *in_flight = context;
 	struct rec_request copy;
 
 	if (in_flight->err || !is_alive(in_flight->ring, r))
-		return TRACER_LEAVE;
+		return REQUEST_LEAVE;
 	memcpy(&copy, r, sizeof(copy));
 	if (copy.text_bytes > STR_TEXT_MAX)
 		copy.text_bytes = 0;
@@ -301,13 +312,13 @@ static enum tracer_verdict request_peek(void *context, struct rec_request *r)
 	copy.flags &= ~REC_F_DRAINING;
 	copy.h.size = offsetof(struct rec_request, text) + ((copy.text_bytes + 7) & ~7u);
 	in_flight->err = in_flight->fn(in_flight->context, &copy, copy.h.size);
-	return TRACER_LEAVE;
+	return REQUEST_LEAVE;
 }
 
 static int ring_in_flight(struct source *source, source_record_fn fn, void *context)
 {
 	struct in_flight in_flight = {.ring = ring_of(source), .fn = fn, .context = context};
-	const struct tracer_sweep sweep = {.verdict = request_peek, .context = &in_flight};
+	const struct request_sweep sweep = {.verdict = request_peek, .context = &in_flight};
 	int err;
 
 	in_flight.ring->now_ns = now_monotonic();

@@ -21,6 +21,7 @@
 #include "links.h"
 #include "log.h"
 #include "pystack.h"
+#include "request_table.h"
 #include "ring_fill.h"
 #include "sample_clock.h"
 #include "task_iter.h"
@@ -30,8 +31,10 @@
 #include "tracer.h"
 #include "wsgiscope.skel.h"
 
-#define LINKS_MAX   64
-#define SWEEP_BATCH 256
+#define LINKS_MAX 64
+
+/* In which a few hundred records more or less make no difference. */
+#define RING_LARGE (1U << 20)
 
 #define SCHEDULER_LINKS 5
 
@@ -45,11 +48,8 @@ struct tracer {
 	struct sample_clock *clock;		     /* NULL: it does not tick */
 	int cpus;
 	struct ring_fill fill;
-	uint64_t sweep_races;
-	uint64_t swept;
-	/* One batch of the sweep. */
-	__u64 *keys;
-	struct rec_request *values;
+	struct request_table requests;
+	uint64_t swept; /* of those, by user space */
 };
 
 /* Before 5.11 maps are charged to RLIMIT_MEMLOCK; perf events need a descriptor each. */
@@ -141,13 +141,18 @@ static void wire_set(struct wsgiscope *skel, const struct config *config)
 
 static void knobs_set(struct wsgiscope *skel, const struct config *config)
 {
+	uint32_t groups;
+
 	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
 	skel->rodata->track_all = !config->pids.count;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
+	skel->rodata->wakeup_mask = config->ring_bytes >= RING_LARGE ? 15 : 0;
 	sampling_set(skel, config);
 	wire_set(skel, config);
 	bpf_map__set_max_entries(skel->maps.ring, config->ring_bytes);
-	bpf_map__set_max_entries(skel->maps.requests, config->max_in_flight);
+	request_table_size(skel->maps.requests, skel->maps.request_keys, config->max_in_flight,
+			   &groups);
+	skel->rodata->request_groups = groups;
 }
 
 int tracer_open(const struct config *config, struct tracer **out)
@@ -161,10 +166,6 @@ int tracer_open(const struct config *config, struct tracer **out)
 	limits_raise();
 	tracer->cpus = libbpf_num_possible_cpus();
 	tracer->clock_hz = clock_hz(config);
-	tracer->keys = calloc(SWEEP_BATCH, sizeof(*tracer->keys));
-	tracer->values = calloc(SWEEP_BATCH, sizeof(*tracer->values));
-	if (!tracer->keys || !tracer->values)
-		goto out;
 	tracer->skel = wsgiscope__open();
 	if (!tracer->skel) {
 		err = load_failed(-errno);
@@ -177,6 +178,9 @@ int tracer_open(const struct config *config, struct tracer **out)
 		goto out;
 	}
 	err = ring_fill_open(bpf_map__fd(tracer->skel->maps.ring), &tracer->fill);
+	if (!err)
+		err = request_table_open(tracer->skel->maps.requests,
+					 tracer->skel->maps.request_keys, &tracer->requests);
 	if (err)
 		goto out;
 	*out = tracer;
@@ -193,10 +197,9 @@ void tracer_close(struct tracer *tracer)
 	links_destroy(tracer->links, (size_t)tracer->link_count);
 	links_destroy(tracer->scheduler, SCHEDULER_LINKS);
 	ring_fill_close(&tracer->fill);
+	request_table_close(&tracer->requests);
 	sample_clock_stop(tracer->clock);
 	wsgiscope__destroy(tracer->skel);
-	free(tracer->keys);
-	free(tracer->values);
 	free(tracer);
 }
 
@@ -405,61 +408,9 @@ uint64_t tracer_ring_used(const struct tracer *tracer)
 	return ring_fill_bytes(&tracer->fill);
 }
 
-/*
- * Takes one out by a single operation, so that no write is lost between looking and deleting. If
- * the connection meanwhile carries another request, that one goes back.
- */
-static int request_take(struct tracer *tracer, __u64 key, const struct rec_request *seen,
-			const struct tracer_sweep *sweep)
+int tracer_requests_sweep(struct tracer *tracer, const struct request_sweep *sweep)
 {
-	int fd = bpf_map__fd(tracer->skel->maps.requests);
-	struct rec_request now;
-
-	if (bpf_map_lookup_and_delete_elem(fd, &key, &now))
-		return 0; /* it has finished by itself */
-	/* Of a turn that went on meanwhile there are bytes in the ring that go before it. */
-	if (now.id != seen->id || now.h.tgid != seen->h.tgid ||
-	    (now.flags & REC_F_WIRE &&
-	     (now.writes.calls != seen->writes.calls || now.reads.calls != seen->reads.calls))) {
-		if (bpf_map_update_elem(fd, &key, &now, BPF_NOEXIST))
-			tracer->sweep_races++;
-		return 0;
-	}
-	now.flags = (now.flags & ~REC_F_DRAINING) | (seen->flags & ~REC_F_DRAINING);
-	if (now.flags & REC_F_WIRE)
-		now.end_ns = now.writes.last_ns;
-	if (now.text_bytes > STR_TEXT_MAX)
-		now.text_bytes = 0;
-	now.h.size = offsetof(struct rec_request, text) + ((now.text_bytes + 7) & ~7u);
-	tracer->swept++;
-	return sweep->take(sweep->context, &now, now.h.size);
-}
-
-int tracer_requests_sweep(struct tracer *tracer, const struct tracer_sweep *sweep)
-{
-	int fd = bpf_map__fd(tracer->skel->maps.requests);
-	LIBBPF_OPTS(bpf_map_batch_opts, opts);
-	__u64 cursor = 0;
-	bool first = true;
-	__u32 count;
-	int err, taken;
-
-	do {
-		count = SWEEP_BATCH;
-		err = bpf_map_lookup_batch(fd, first ? NULL : &cursor, &cursor, tracer->keys,
-					   tracer->values, &count, &opts);
-		if (err && err != -ENOENT)
-			return err;
-		for (__u32 i = 0; i < count; i++) {
-			if (sweep->verdict(sweep->context, &tracer->values[i]) == TRACER_LEAVE)
-				continue;
-			taken = request_take(tracer, tracer->keys[i], &tracer->values[i], sweep);
-			if (taken)
-				return taken;
-		}
-		first = false;
-	} while (!err);
-	return 0;
+	return request_table_sweep(&tracer->requests, sweep, &tracer->swept);
 }
 
 int tracer_counters_read(struct tracer *tracer, struct rec_counters *out)
@@ -483,7 +434,6 @@ int tracer_counters_read(struct tracer *tracer, struct rec_counters *out)
 			out->drops[i] += cpus[cpu].drops[i];
 	}
 	out->events[EVENT_RECORD] += tracer->swept;
-	out->drops[DROP_SWEEP_RACE] += tracer->sweep_races;
 	free(cpus);
 	return err;
 }

@@ -15,7 +15,7 @@ struct bpf_link;
 struct config;
 struct pystack_python;
 struct rec_counters;
-struct rec_request;
+struct request_sweep;
 struct ring_buffer;
 struct tracefs;
 struct tracer;
@@ -99,18 +99,8 @@ struct ring_buffer *tracer_ring_new(struct tracer *tracer,
 uint64_t tracer_ring_bytes(const struct tracer *tracer);
 uint64_t tracer_ring_used(const struct tracer *tracer);
 
-/*
- * Goes through the requests that are in the kernel's table. verdict: what becomes of one; it may
- * change the record that is taken. take: gets those taken, 0 or -errno. A request that changed
- * hands in between is put back and counted.
- */
-enum tracer_verdict { TRACER_LEAVE, TRACER_TAKE };
-struct tracer_sweep {
-	enum tracer_verdict (*verdict)(void *context, struct rec_request *request);
-	int (*take)(void *context, const void *record, size_t bytes);
-	void *context;
-};
-int tracer_requests_sweep(struct tracer *tracer, const struct tracer_sweep *sweep);
+/* Goes through the requests that are in the kernel's table (request_table.h). */
+int tracer_requests_sweep(struct tracer *tracer, const struct request_sweep *sweep);
 
 /* All CPUs' counters, summed into the arrays; the header is the caller's. */
 int tracer_counters_read(struct tracer *tracer, struct rec_counters *out);
