@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests of the daemon: HTTP and gzip, which need more libraries than the pipeline, what it reads
-# from clients, the rules for Prometheus, and the soak (root). Included by tests.mk.
+# from clients, the rules for Prometheus, and a steady load (root). Included by tests.mk.
 
 .PHONY: unit-serve
 
@@ -53,7 +53,7 @@ fuzz-headers: $(O)/fuzz/fuzz_headers
 
 # --- rules for Prometheus, and their own tests --------------------------------------------------
 
-.PHONY: unit-rules soak
+.PHONY: unit-rules bench-serve
 
 RULES      := contrib/prometheus/wsgiscope.rules.yml
 RULES_TEST := tests/prometheus/rules_test.yml
@@ -68,10 +68,10 @@ unit-rules:
 		>$(O)/rules.log 2>&1; then echo 'unit-rules: ok'; \
 	else cat $(O)/rules.log >&2; exit 1; fi
 
-# --- soak ---------------------------------------------------------------------------------------
+# --- a steady load ------------------------------------------------------------------------------
 
-soak: ## the daemon under 20,000 requests/s for SOAK_SECONDS (600) (root)
+bench-serve: ## the daemon under 20,000 requests/s for BENCH_SECONDS (600) (root)
 	$(need-root)
 	$(Q)contrib/debian-packages.sh bench
 	$(Q)+$(MAKE) --no-print-directory all bench-build
-	$(Q)$(PYTHON) tests/bench/soak.py $(O)
+	$(Q)$(PYTHON) tests/bench/steady.py $(O)
