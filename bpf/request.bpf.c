@@ -189,6 +189,7 @@ static __always_inline bool request_open(struct thread *t, const struct start *s
 	r->gil_known = t->gil_known;
 	if (insert && bpf_map_update_elem(&requests, &key, r, BPF_ANY)) {
 		count_drop(DROP_REQUESTS_FULL);
+		t->refused = start->id;
 		return false;
 	}
 	if (t->key && (t->key == key || !request_at(t->key, t->id, r->h.tgid)))
@@ -214,8 +215,10 @@ int request_tell(struct thread *t)
 	if (!r || r->id != t->id ||
 	    (r->flags & (REC_F_TEXT_UNREAD | REC_F_DRAINING)) != REC_F_TEXT_UNREAD)
 		return 0;
-	if (mark_read(&mark, from) && mark.told.id == r->id)
+	if (mark_read(&mark, from) == DROP_REASONS && mark.told.id == r->id)
 		strings_put_start(r, &mark);
+	else
+		count_drop(DROP_BAD_STRING); /* there will be a record, or a loss at its end */
 	return 0;
 }
 
@@ -234,10 +237,8 @@ int request_start(struct pt_regs *ctx)
 	if (!t)
 		return 0;
 	count_event(EVENT_START);
-	if (!start.id) {
-		count_drop(DROP_BAD_MARK);
-		return 0;
-	}
+	if (!start.id)
+		return 0; /* its end is as bad, and is counted */
 	if (t->untold)
 		request_tell(t); /* greenlets: another one is open on this thread */
 	conn = conn_of_start(t, &start, &queue);
@@ -255,13 +256,17 @@ int request_block(struct pt_regs *ctx)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct rec_block b = {};
+	enum drop_reason why;
 	struct mark mark;
 
 	if (!process_find(pid_tgid >> 32))
 		return 0;
 	count_event(EVENT_BLOCK);
-	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
+	why = mark_read(&mark, PT_REGS_PARM1(ctx));
+	if (why != DROP_REASONS) {
+		count_drop(why);
 		return 0;
+	}
 	header_fill(&b.h, REC_BLOCK, sizeof(b), pid_tgid, bpf_ktime_get_ns());
 	b.id = mark.told.id;
 	b.index = mark.told.blocks;
@@ -335,6 +340,21 @@ static __always_inline void request_end_alone(struct thread *t, __u64 pid_tgid,
 	request_emit(r);
 }
 
+/* An end that cannot be read is taken for that of the request that this thread has open: else that
+ * one would be counted too, as one that never ended. */
+static __always_inline void request_lose(struct thread *t, __u32 tgid, enum drop_reason why)
+{
+	__u64 key = t->key;
+
+	count_drop(why);
+	t->key = 0;
+	t->untold = 0;
+	t->account.open = 0;
+	t->account.serving = 0;
+	if (key && request_at(key, t->id, tgid))
+		bpf_map_delete_elem(&requests, &key);
+}
+
 SEC("uprobe")
 int request_end(struct pt_regs *ctx)
 {
@@ -342,6 +362,7 @@ int request_end(struct pt_regs *ctx)
 	struct rec_request *r;
 	struct thread *t = thread_find();
 	struct mark mark;
+	enum drop_reason why;
 	__u64 key = 0;
 	bool mine;
 
@@ -354,11 +375,16 @@ int request_end(struct pt_regs *ctx)
 		return 0;
 	if (t->untold == PT_REGS_PARM1(ctx))
 		t->untold = 0; /* read here */
-	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
+	why = mark_read(&mark, PT_REGS_PARM1(ctx));
+	if (why != DROP_REASONS) {
+		request_lose(t, pid_tgid >> 32, why);
 		return 0;
+	}
 	r = request_find(t, pid_tgid >> 32, &mark.told, &key);
 	if (!r) {
-		request_end_alone(t, pid_tgid, &mark);
+		if (t->refused != mark.told.id)
+			request_end_alone(t, pid_tgid, &mark);
+		t->refused = 0;
 		return 0;
 	}
 	mine = r->h.tid == (__u32)pid_tgid;

@@ -90,6 +90,7 @@ struct thread {
 	__u64 key; /* of the request that it began last and that has not ended, 0: none */
 	__u64 id;
 	__u64 untold;	 /* the worker's struct of that request, 0: its strings have been read */
+	__u64 refused;	 /* id of the last for which there was no room: it is counted already */
 	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
 	struct seen seen;
 	/* What its process's entry says, as of processes_version. */
