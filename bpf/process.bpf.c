@@ -98,6 +98,10 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	t = thread_find();
 	if (t && t->untold)
 		request_tell(t); /* its memory is still there since 6.16 */
+	if (t && t->refused) {
+		request_refused_end(t);
+		count_drop(DROP_REQUESTS_FULL);
+	}
 	if (task->signal->live.counter) {
 		if (t && t->id) /* who counts request threads has seen this one */
 			process_tell_of(REC_PROCESS_THREAD_EXIT, tgid, task->pid, 0);

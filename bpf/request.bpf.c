@@ -172,6 +172,28 @@ static __always_inline struct rec_request *request_place(struct thread *t, __u64
 	return old;
 }
 
+/* Requests for which there was no room and whose end may come yet. User space reads it. */
+__u64 refused_open;
+
+/* Its end may still make a record. That of the one before it on this thread will not: it is lost.
+ */
+static __always_inline void request_refuse(struct thread *t, __u64 id)
+{
+	if (t->refused)
+		count_drop(DROP_REQUESTS_FULL);
+	else
+		__sync_fetch_and_add(&refused_open, 1);
+	t->refused = id;
+}
+
+__hidden void request_refused_end(struct thread *t)
+{
+	if (!t->refused)
+		return;
+	t->refused = 0;
+	__sync_fetch_and_add(&refused_open, -1);
+}
+
 /* Puts the request that begins where its end and its writes find it; false: no room, counted. */
 static __always_inline bool request_open(struct thread *t, const struct start *start, __u64 conn,
 					 __u64 queue)
@@ -188,8 +210,7 @@ static __always_inline bool request_open(struct thread *t, const struct start *s
 	r->process = t->process;
 	r->gil_known = t->gil_known;
 	if (insert && bpf_map_update_elem(&requests, &key, r, BPF_ANY)) {
-		count_drop(DROP_REQUESTS_FULL);
-		t->refused = start->id;
+		request_refuse(t, start->id);
 		return false;
 	}
 	if (t->key && (t->key == key || !request_at(t->key, t->id, r->h.tgid)))
@@ -382,9 +403,9 @@ int request_end(struct pt_regs *ctx)
 	}
 	r = request_find(t, pid_tgid >> 32, &mark.told, &key);
 	if (!r) {
-		if (t->refused != mark.told.id)
-			request_end_alone(t, pid_tgid, &mark);
-		t->refused = 0;
+		if (t->refused == mark.told.id)
+			request_refused_end(t);
+		request_end_alone(t, pid_tgid, &mark);
 		return 0;
 	}
 	mine = r->h.tid == (__u32)pid_tgid;

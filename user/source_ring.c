@@ -338,6 +338,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 		return err;
 	ring->ending = true;
 	err = sweep(ring);
+	ring->in_flight += tracer_refused_open(ring->tracer);
 	return err ? err : counters(ring);
 }
 
