@@ -26,6 +26,10 @@ def map_ids(pid):
     return found
 
 
+def all_maps():
+    return {each["id"] for each in bpftool("map", "show")}
+
+
 def map_id(pid, name):
     """The id of its map of this name."""
     ids = map_ids(pid)
