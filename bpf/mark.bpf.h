@@ -19,26 +19,22 @@ _Static_assert(sizeof(((struct wsgiscope_request *)0)->text) == STR_BESIDE_MAX,
 
 /*
  * The worker's struct and the text in it. Onto the stack: a kernel that checks where a copy goes
- * (CONFIG_HARDENED_USERCOPY) takes 70 ns less for that than for a map's memory. False: unreadable
- * or of another version, counted.
+ * (CONFIG_HARDENED_USERCOPY) takes 70 ns less for that than for a map's memory. DROP_REASONS, else
+ * why not, which the caller counts: a request is lost once, however often its struct is looked at.
  */
-static __always_inline bool mark_read(struct mark *mark, __u64 address)
+static __always_inline enum drop_reason mark_read(struct mark *mark, __u64 address)
 {
 	const struct wsgiscope_request *from = (const void *)address;
 	struct wsgiscope_request *m = &mark->told;
 
-	if (bpf_probe_read_user(m, sizeof(*m), from) || !m->id) {
-		count_drop(DROP_BAD_MARK);
-		return false;
-	}
-	if (m->version != WSGISCOPE_MARKS_VERSION || m->size < sizeof(*m)) {
-		count_drop(DROP_MARKER_VERSION);
-		return false;
-	}
+	if (bpf_probe_read_user(m, sizeof(*m), from) || !m->id)
+		return DROP_BAD_MARK;
+	if (m->version != WSGISCOPE_MARKS_VERSION || m->size < sizeof(*m))
+		return DROP_MARKER_VERSION;
 	if (m->text_bytes > sizeof(m->text))
 		m->text_bytes = sizeof(m->text);
 	mark->text = (__u64)from->text;
-	return true;
+	return DROP_REASONS;
 }
 
 /* The text that lies in the struct, all of it: the strings only say where theirs is. */

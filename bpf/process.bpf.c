@@ -55,6 +55,26 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	return 0;
 }
 
+/* Once the new program is there, what the old one knew of the request that it was in is gone. */
+static __always_inline int exec_enter(void)
+{
+	struct thread *t = process_find(current_tgid()) ? thread_find() : NULL;
+
+	return t && t->untold ? request_tell(t) : 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_execve")
+int enter_execve(struct trace_event_raw_sys_enter *ctx)
+{
+	return exec_enter();
+}
+
+SEC("tracepoint/syscalls/sys_enter_execveat")
+int enter_execveat(struct trace_event_raw_sys_enter *ctx)
+{
+	return exec_enter();
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task)
 {
@@ -78,6 +98,10 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	t = thread_find();
 	if (t && t->untold)
 		request_tell(t); /* its memory is still there since 6.16 */
+	if (t && t->refused) {
+		request_refused_end(t);
+		count_drop(DROP_REQUESTS_FULL);
+	}
 	if (task->signal->live.counter) {
 		if (t && t->id) /* who counts request threads has seen this one */
 			process_tell_of(REC_PROCESS_THREAD_EXIT, tgid, task->pid, 0);

@@ -152,6 +152,28 @@ static __always_inline __u32 request_place(__u64 key, struct rec_reads *reads)
 	return slot;
 }
 
+/* Requests for which there was no room and whose end may come yet. User space reads it. */
+__u64 refused_open;
+
+/* Its end may still make a record. That of the one before it on this thread will not: it is lost.
+ */
+static __always_inline void request_refuse(struct thread *t, __u64 id)
+{
+	if (t->refused)
+		count_drop(DROP_REQUESTS_FULL);
+	else
+		__sync_fetch_and_add(&refused_open, 1);
+	t->refused = id;
+}
+
+__hidden void request_refused_end(struct thread *t)
+{
+	if (!t->refused)
+		return;
+	t->refused = 0;
+	__sync_fetch_and_add(&refused_open, -1);
+}
+
 /* Puts the request that begins where its end and its writes find it; false: no room, counted. */
 static __always_inline bool request_open(struct thread *t, const struct start *start, __u64 conn,
 					 __u64 queue)
@@ -161,8 +183,10 @@ static __always_inline bool request_open(struct thread *t, const struct start *s
 	__u32 slot = request_place(key, &reads);
 	struct rec_request *r = slot_request(slot);
 
-	if (!r)
+	if (!r) {
+		request_refuse(t, start->id);
 		return false;
+	}
 	record_begin(r, start, conn);
 	r->reads = reads;
 	r->queue_ns = queue;
@@ -192,8 +216,10 @@ int request_tell(struct thread *t)
 	if (!r || r->id != t->id ||
 	    (r->flags & (REC_F_TEXT_UNREAD | REC_F_DRAINING)) != REC_F_TEXT_UNREAD)
 		return 0;
-	if (mark_read(&mark, from) && mark.told.id == r->id)
+	if (mark_read(&mark, from) == DROP_REASONS && mark.told.id == r->id)
 		strings_put_start(r, &mark);
+	else
+		count_drop(DROP_BAD_STRING); /* there will be a record, or a loss at its end */
 	return 0;
 }
 
@@ -213,10 +239,8 @@ int request_start(struct pt_regs *ctx)
 	if (!t)
 		return 0;
 	count_event(EVENT_START);
-	if (!start.id) {
-		count_drop(DROP_BAD_MARK);
-		return 0;
-	}
+	if (!start.id)
+		return 0; /* its end is as bad, and is counted */
 	if (t->untold)
 		request_tell(t); /* greenlets: another one is open on this thread */
 	conn = conn_of_start(t, &start, &queue);
@@ -234,13 +258,17 @@ int request_block(struct pt_regs *ctx)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct rec_block b = {};
+	enum drop_reason why;
 	struct mark mark;
 
 	if (!process_find(pid_tgid >> 32))
 		return 0;
 	count_event(EVENT_BLOCK);
-	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
+	why = mark_read(&mark, PT_REGS_PARM1(ctx));
+	if (why != DROP_REASONS) {
+		count_drop(why);
 		return 0;
+	}
 	header_fill(&b.h, REC_BLOCK, sizeof(b), pid_tgid, bpf_ktime_get_ns());
 	b.id = mark.told.id;
 	b.index = mark.told.blocks;
@@ -314,6 +342,22 @@ static __always_inline void request_end_alone(struct thread *t, __u64 pid_tgid,
 	request_emit(r);
 }
 
+/* An end that cannot be read is taken for that of the request that this thread has open: else that
+ * one would be counted too, as one that never ended. */
+static __always_inline void request_lose(struct thread *t, __u32 tgid, enum drop_reason why)
+{
+	__u64 key = t->key;
+	__u32 slot = key ? slot_of(key, t->id, tgid) : SLOT_NONE;
+
+	count_drop(why);
+	t->key = 0;
+	t->untold = 0;
+	t->account.open = 0;
+	t->account.serving = 0;
+	if (slot != SLOT_NONE && slot_withdraw(slot, key))
+		slot_free(slot);
+}
+
 SEC("uprobe")
 int request_end(struct pt_regs *ctx)
 {
@@ -322,6 +366,7 @@ int request_end(struct pt_regs *ctx)
 	__u64 pid_tgid = pid_tgid_of(task);
 	struct rec_request *r;
 	struct mark mark;
+	enum drop_reason why;
 	__u64 key = 0;
 	__u32 slot;
 	bool mine;
@@ -335,11 +380,16 @@ int request_end(struct pt_regs *ctx)
 		return 0;
 	if (t->untold == PT_REGS_PARM1(ctx))
 		t->untold = 0; /* read here */
-	if (!mark_read(&mark, PT_REGS_PARM1(ctx)))
+	why = mark_read(&mark, PT_REGS_PARM1(ctx));
+	if (why != DROP_REASONS) {
+		request_lose(t, pid_tgid >> 32, why);
 		return 0;
+	}
 	slot = request_find(t, pid_tgid >> 32, &mark.told, &key);
 	r = slot_request(slot);
 	if (!r) {
+		if (t->refused == mark.told.id)
+			request_refused_end(t);
 		request_end_alone(t, pid_tgid, &mark);
 		return 0;
 	}

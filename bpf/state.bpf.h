@@ -90,6 +90,7 @@ struct thread {
 	__u64 key; /* of the request that it began last and that has not ended, 0: none */
 	__u64 id;
 	__u64 untold;	 /* the worker's struct of that request, 0: its strings have been read */
+	__u64 refused;	 /* id of the last for which there was no room, if it has not ended */
 	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
 	struct seen seen;
 	/* What its process's entry says, as of processes_version. */
@@ -315,6 +316,8 @@ __hidden bool is_disk_file(struct file *file);
 /* Reads the strings of the request that the current thread has open, if they were not read yet.
  * Global, so that the verifier walks it once, by itself. */
 int request_tell(struct thread *t);
+/* The request that a thread began and for which there was no room has its record, or its loss. */
+__hidden void request_refused_end(struct thread *t);
 
 /* Something is on this connection (or has this id) already. Draining: its next request has
  * started, so it is finished. Not ended: its end will not come any more. */

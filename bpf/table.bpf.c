@@ -69,9 +69,5 @@ __noinline __u32 slot_claim(__u64 key)
 
 	if (near)
 		slot = group_claim(near, index);
-	if (slot == SLOT_NONE)
-		slot = claim_far(key);
-	if (slot == SLOT_NONE)
-		count_drop(DROP_REQUESTS_FULL);
-	return slot;
+	return slot == SLOT_NONE ? claim_far(key) : slot;
 }

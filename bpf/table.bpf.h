@@ -96,8 +96,8 @@ static __always_inline void slot_free(__u32 slot)
 	slot_set(slot, 0);
 }
 
-/* A free slot for the key, the caller's to fill and to publish; SLOT_NONE: both groups are full,
- * counted. */
+/* A free slot for the key, the caller's to fill and to publish; SLOT_NONE: all its groups are full,
+ * which the caller counts. */
 __u32 slot_claim(__u64 key);
 
 #endif

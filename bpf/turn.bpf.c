@@ -192,14 +192,19 @@ static __always_inline void turn_fill(struct rec_request *r, __u64 conn, __u64 n
 	}
 }
 
-/* Where the turn that begins is put together, as request_place() of request.bpf.c. */
+/* Where the turn that begins is put together, as request_place() of request.bpf.c; SLOT_NONE: no
+ * room, counted. */
 static __always_inline __u32 turn_place(__u64 conn)
 {
 	__u32 slot = slot_find(conn);
 	struct rec_request *old = slot_request(slot);
 
-	if (!old || !slot_own(slot, conn))
-		return slot_claim(conn);
+	if (!old || !slot_own(slot, conn)) {
+		slot = slot_claim(conn);
+		if (slot == SLOT_NONE)
+			count_drop(DROP_REQUESTS_FULL);
+		return slot;
+	}
 	if (old->flags & REC_F_WIRE)
 		turn_emit(old);
 	else

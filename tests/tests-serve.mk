@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests of the daemon: HTTP and gzip, which need more libraries than the pipeline, what it reads
-# from clients, the rules for Prometheus, and the soak (root). Included by tests.mk.
+# from clients, the rules for Prometheus, and a steady load (root). Included by tests.mk.
 
 .PHONY: unit-serve
 
@@ -38,22 +38,23 @@ $(O)/fuzz/fuzz_headers: tests/fuzz/fuzz_headers.c $(HEADERS_SRC) $(wildcard user
 define fuzz-headers-run
 	$(Q)echo 'fuzz: fuzz_headers for $(1) s'
 	$(Q)$(O)/fuzz/fuzz_headers -max_total_time=$(1) -max_len=4096 -timeout=10 \
-		-artifact_prefix=$(O)/fuzz/fuzz_headers- >$(O)/fuzz/fuzz_headers.log 2>&1 || \
+		-artifact_prefix=$(O)/fuzz/fuzz_headers- $(O)/fuzz/small/fuzz_headers \
+		>$(O)/fuzz/fuzz_headers.log 2>&1 || \
 		{ tail -n 40 $(O)/fuzz/fuzz_headers.log >&2; exit 1; }
 	$(Q)tail -n 1 $(O)/fuzz/fuzz_headers.log
 endef
 
 fuzz-smoke: fuzz-headers-smoke
-fuzz-headers-smoke: $(O)/fuzz/fuzz_headers
+fuzz-headers-smoke: $(O)/fuzz/fuzz_headers $(O)/fuzz/small/.made
 	$(call fuzz-headers-run,10)
 
 fuzz: fuzz-headers
-fuzz-headers: $(O)/fuzz/fuzz_headers
+fuzz-headers: $(O)/fuzz/fuzz_headers $(O)/fuzz/small/.made
 	$(call fuzz-headers-run,$(or $(FUZZ_SECONDS),300))
 
 # --- rules for Prometheus, and their own tests --------------------------------------------------
 
-.PHONY: unit-rules soak
+.PHONY: unit-rules bench-serve
 
 RULES      := contrib/prometheus/wsgiscope.rules.yml
 RULES_TEST := tests/prometheus/rules_test.yml
@@ -68,10 +69,10 @@ unit-rules:
 		>$(O)/rules.log 2>&1; then echo 'unit-rules: ok'; \
 	else cat $(O)/rules.log >&2; exit 1; fi
 
-# --- soak ---------------------------------------------------------------------------------------
+# --- a steady load ------------------------------------------------------------------------------
 
-soak: ## the daemon under 20,000 requests/s for SOAK_SECONDS (600) (root)
+bench-serve: ## the daemon under 20,000 requests/s for BENCH_SECONDS (600) (root)
 	$(need-root)
 	$(Q)contrib/debian-packages.sh bench
 	$(Q)+$(MAKE) --no-print-directory all bench-build
-	$(Q)$(PYTHON) tests/bench/soak.py $(O)
+	$(Q)$(PYTHON) tests/bench/steady.py $(O)

@@ -70,21 +70,29 @@ $(NATIVE_O)/fuzz_linetable: tests/fuzz/fuzz_linetable.c user/linetable.c $(wildc
 	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(NATIVE_CFLAGS) $(NATIVE_SAN) -fsanitize=fuzzer $< \
 		user/linetable.c -o $@
 
+# Also for tests-serve.mk's.
+SMALL_CORPUS := $(O)/fuzz/small
+
+$(SMALL_CORPUS)/.made: tests/fuzz/seeds_small.py
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) -W ignore $< $(@D)
+	@touch $@
+
 define fuzz-walk-run
 	$(Q)set -e; for fuzzer in fuzz_walk fuzz_linetable; do \
 		echo "fuzz: $$fuzzer for $(1) s"; \
 		$(NATIVE_O)/$$fuzzer -max_total_time=$(1) -max_len=1024 -timeout=10 \
 			-rss_limit_mb=1024 -artifact_prefix=$(NATIVE_O)/$$fuzzer- \
-			>$(NATIVE_O)/$$fuzzer.log 2>&1 || \
+			$(SMALL_CORPUS)/$$fuzzer >$(NATIVE_O)/$$fuzzer.log 2>&1 || \
 			{ tail -n 40 $(NATIVE_O)/$$fuzzer.log >&2; exit 1; }; \
 		tail -n 1 $(NATIVE_O)/$$fuzzer.log; \
 	done
 endef
 
 fuzz-smoke: fuzz-walk-smoke
-fuzz-walk-smoke: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable
+fuzz-walk-smoke: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable $(SMALL_CORPUS)/.made
 	$(call fuzz-walk-run,10)
 
 fuzz: fuzz-walk
-fuzz-walk: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable
+fuzz-walk: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable $(SMALL_CORPUS)/.made
 	$(call fuzz-walk-run,$(or $(FUZZ_SECONDS),300))

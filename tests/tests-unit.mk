@@ -126,7 +126,7 @@ FUZZ_O       := $(O)/fuzz
 FUZZ_SECONDS ?= 300
 FUZZ_CFLAGS  := -std=gnu11 $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=undefined
-FUZZ_PIPELINE := fuzz_decode fuzz_recording fuzz_settings fuzz_turns
+FUZZ_PIPELINE := fuzz_decode fuzz_patterns fuzz_recording fuzz_settings fuzz_turns
 
 $(FUZZ_PIPELINE:%=$(FUZZ_O)/%): $(FUZZ_O)/%: tests/fuzz/%.c $(PURE_SRC) $(PURE_MADE) $(SVG_TEXT) \
 		$(wildcard user/*.h user/sinks/*.h bpf/*.h)
@@ -152,8 +152,8 @@ define fuzz-run
 	done
 endef
 
-fuzz-smoke: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made ## each fuzz target for 20 s
-	$(call fuzz-run,20)
+fuzz-smoke: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made ## each fuzz target for 10 s
+	$(call fuzz-run,10)
 
 fuzz: fuzz-pipeline ## each fuzz target for FUZZ_SECONDS (300)
 fuzz-pipeline: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made

@@ -86,7 +86,7 @@ static int tree_follow(struct follow *follow, const pid_t *tree, int count,
 	int err = 0;
 
 	for (int i = 0; i < count && !err; i++) {
-		err = worker_inspect(tree[i], &worker);
+		err = process_look(follow, tree[i], &worker);
 		if (err == -ESRCH) {
 			err = 0;
 			continue;
@@ -208,7 +208,7 @@ int follow_scan(struct follow *follow)
 	int found = 0, err = 0, last_err = 0;
 
 	for (int i = 0; i < count; i++) {
-		if (worker_inspect(pids[i], &worker) || !is_counted(follow, &worker))
+		if (process_look(follow, pids[i], &worker) || !is_counted(follow, &worker))
 			continue;
 		err = process_follow(follow, &worker);
 		if (!err)

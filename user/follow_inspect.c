@@ -224,6 +224,32 @@ static int process_tell(struct follow *follow, struct followed *process,
 	return 0;
 }
 
+/* Said once of a file, not of each of its workers. */
+static void version_warn(struct follow *follow, const struct worker *worker)
+{
+	const struct worker_file *file = &worker->marker.file;
+	bool wire = follow->config->mode != MODE_MARKER && !follow_is_all(follow);
+
+	if (file->inode != follow->refused.inode || file->device != follow->refused.device)
+		log_warn("process %d has a marker of version %u, this program understands %u: "
+			 "install the matching package there%s",
+			 worker->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION,
+			 wire ? "; until then the wire tells of its requests" : "");
+	follow->refused = *file;
+}
+
+int process_look(struct follow *follow, pid_t pid, struct worker *out)
+{
+	int err = worker_inspect(pid, out);
+
+	if (err || !out->has_marker || out->marker.version == WSGISCOPE_MARKS_VERSION ||
+	    follow->config->mode == MODE_WIRE)
+		return err;
+	version_warn(follow, out);
+	out->has_marker = follow->config->mode == MODE_MARKER;
+	return 0;
+}
+
 static bool is_ours(const struct follow *follow, pid_t pid)
 {
 	for (int i = 0; i < follow->tree_count; i++)
@@ -248,19 +274,6 @@ static bool marker_is_shared(const struct follow *follow, const struct worker *o
 	return shared;
 }
 
-/* Said once of a file, not of each of its workers. */
-static int version_refuse(struct follow *follow, const struct worker *worker)
-{
-	const struct worker_file *file = &worker->marker.file;
-
-	if (file->inode != follow->refused.inode || file->device != follow->refused.device)
-		log_warn("process %d has a marker of version %u, this program understands %u: "
-			 "install the matching package there",
-			 worker->pid, worker->marker.version, WSGISCOPE_MARKS_VERSION);
-	follow->refused = *file;
-	return -EPROTO;
-}
-
 static int marker_arm(struct follow *follow, struct followed *process, const struct worker *worker)
 {
 	int slot;
@@ -268,7 +281,7 @@ static int marker_arm(struct follow *follow, struct followed *process, const str
 	if (!worker->has_marker || follow->config->mode == MODE_WIRE)
 		return 0;
 	if (worker->marker.version != WSGISCOPE_MARKS_VERSION)
-		return version_refuse(follow, worker);
+		return -EPROTO; /* said already */
 	slot = attach_marker(follow->attach, worker,
 			     follow_is_all(follow) || !marker_is_shared(follow, worker));
 	if (slot < 0 && slot != -EAGAIN)
@@ -358,7 +371,8 @@ void process_meet(struct follow *follow, pid_t pid)
 	struct worker worker;
 	struct followed *process;
 
-	if (worker_inspect(pid, &worker) || !worker.has_marker || process_follow(follow, &worker))
+	if (process_look(follow, pid, &worker) || !worker.has_marker ||
+	    process_follow(follow, &worker))
 		return;
 	process = pid_table_find(&follow->table, pid);
 	if (process)
@@ -369,7 +383,7 @@ void inspect_due(struct follow *follow, struct followed *process, uint64_t now_n
 {
 	struct worker worker;
 
-	if (!worker_inspect(process->pid, &worker)) {
+	if (!process_look(follow, process->pid, &worker)) {
 		process->parent = worker.parent;
 		followed_update(follow, process, &worker);
 	}

@@ -87,6 +87,11 @@ int follow_scan(struct follow *follow);
 void inspect_schedule(struct followed *process, uint64_t now_ns);
 /* Looks at a process that is followed, and sets when to look next. */
 void inspect_due(struct follow *follow, struct followed *process, uint64_t now_ns);
+/*
+ * worker_inspect() for who follows. A marker of another version is said, once; but for --mode
+ * marker, it is none then. 0 or -errno.
+ */
+int process_look(struct follow *follow, pid_t pid, struct worker *out);
 /* A process from now on, as it was found. 0 or -errno, message printed. */
 int process_follow(struct follow *follow, const struct worker *worker);
 /* A process that may have a marker: looked at now, followed if so. */

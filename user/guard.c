@@ -14,6 +14,10 @@
 #include "privilege.h"
 #include "tracefs.h"
 
+/* A tracer that was killed still holds its probes until the kernel has closed them one by one,
+ * which takes seconds where much else runs. */
+#define REMOVE_SECONDS 60
+
 struct guard {
 	pid_t pid;
 	int pipe;
@@ -37,7 +41,7 @@ static void guard_run(const struct tracefs *tracefs, int keep, int pipe, const c
 		_exit(1);
 	while (read(pipe, &byte, 1) < 0 && errno == EINTR)
 		;
-	_exit(tracefs_uprobes_remove(tracefs, group) ? 1 : 0);
+	_exit(tracefs_uprobes_remove(tracefs, group, REMOVE_SECONDS) ? 1 : 0);
 }
 
 int guard_start(struct tracefs *tracefs, const char *group, struct guard **out)

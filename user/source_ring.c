@@ -349,6 +349,7 @@ static int ring_finish(struct source *source, source_record_fn fn, void *context
 		return err;
 	ring->ending = true;
 	err = sweep(ring);
+	ring->in_flight += tracer_refused_open(ring->tracer);
 	return err ? err : counters(ring);
 }
 
@@ -381,13 +382,14 @@ static const struct source_ops ring_ops = {
 	.close = ring_close,
 };
 
-/* Definitions that a killed tracer and its killed guard left. */
+/* Definitions that a killed tracer and its killed guard left: nobody uses them, once will do. Where
+ * the guard lives it goes on trying. */
 static void group_reap(void *context, const char *group)
 {
 	pid_t pid = atoi(group + strlen(GROUP_PREFIX));
 
 	if (pid > 0 && kill(pid, 0) && errno == ESRCH)
-		tracefs_uprobes_remove(context, group);
+		tracefs_uprobes_remove(context, group, 0);
 }
 
 static int tracefs_prepare(struct source_ring *ring)

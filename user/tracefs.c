@@ -3,6 +3,7 @@
  * tracefs by descriptors. Owns the detached mount and the text forms of its files; must not know
  * what the events are for.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -126,89 +127,90 @@ int tracefs_uprobe_remove(const struct tracefs *tracefs, const char *group, cons
 	return uprobe_command(tracefs, command);
 }
 
-/* The whole of uprobe_events as text; the caller frees. */
-static int uprobe_list(const struct tracefs *tracefs, char **out)
+/*
+ * Calls fn with each directory in a directory of tracefs. Not by uprobe_events: that is read by
+ * pieces, and where others define or remove events in between, lines of ours would be missed.
+ */
+static int directories_each(const struct tracefs *tracefs, const char *path,
+			    int (*fn)(void *context, const char *name), void *context)
 {
-	int fd = openat(tracefs->root, "uprobe_events", O_RDONLY | O_CLOEXEC);
-	FILE *file;
-	size_t size = 0;
+	int fd = openat(tracefs->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *entry;
+	DIR *directory;
+	int err = 0;
 
 	if (fd < 0)
 		return -errno;
-	file = fdopen(fd, "r");
-	if (!file) {
+	directory = fdopendir(fd);
+	if (!directory) {
+		err = -errno;
 		close(fd);
-		return -ENOMEM;
+		return err;
 	}
-	*out = NULL;
-	if (getdelim(out, &size, '\0', file) < 0) {
-		free(*out);
-		*out = calloc(1, 1); /* empty: no events */
-	}
-	fclose(file);
-	return *out ? 0 : -ENOMEM;
+	while (!err && (entry = readdir(directory)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			err = fn(context, entry->d_name);
+	closedir(directory);
+	return err;
 }
 
-/* Splits "p:GROUP/EVENT REST" in place; false: not such a line. */
-static bool uprobe_line_split(char *line, char **group, char **event)
-{
-	char *slash;
+struct group_search {
+	const char *prefix;
+	void (*fn)(void *context, const char *group);
+	void *context;
+};
 
-	if (line[0] != 'p' && line[0] != 'r')
-		return false;
-	*group = strchr(line, ':');
-	if (!*group)
-		return false;
-	*(*group)++ = '\0';
-	slash = strchr(*group, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	*event = slash + 1;
-	(*event)[strcspn(*event, " \n")] = '\0';
-	return true;
+static int group_match(void *context, const char *name)
+{
+	const struct group_search *search = context;
+
+	if (!strncmp(name, search->prefix, strlen(search->prefix)))
+		search->fn(search->context, name);
+	return 0;
 }
 
 int tracefs_uprobe_groups(const struct tracefs *tracefs, const char *prefix,
 			  void (*fn)(void *context, const char *group), void *context)
 {
-	char *text, *line, *group, *event, *save = NULL;
-	int err = uprobe_list(tracefs, &text);
+	struct group_search search = {.prefix = prefix, .fn = fn, .context = context};
 
-	if (err)
-		return err;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (uprobe_line_split(line, &group, &event) &&
-		    !strncmp(group, prefix, strlen(prefix)))
-			fn(context, group);
-	free(text);
+	return directories_each(tracefs, "events", group_match, &search);
+}
+
+struct removal {
+	const struct tracefs *tracefs;
+	const char *group;
+};
+
+static int event_remove(void *context, const char *name)
+{
+	const struct removal *removal = context;
+
+	tracefs_uprobe_remove(removal->tracefs, removal->group, name);
 	return 0;
 }
 
-/* One pass. 0: none is left; -EBUSY: some are still in use. */
-static int uprobes_remove_once(const struct tracefs *tracefs, const char *wanted)
+/* One pass. 0: there was none, and so no directory of the group; -EBUSY: there may be some. */
+static int uprobes_remove_once(const struct tracefs *tracefs, const char *group)
 {
-	char *text, *line, *group, *event, *save = NULL;
-	int err = uprobe_list(tracefs, &text);
+	struct removal removal = {tracefs, group};
+	char path[128];
+	int err;
 
+	if (snprintf(path, sizeof(path), "events/%s", group) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	err = directories_each(tracefs, path, event_remove, &removal);
 	if (err)
-		return err;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (!uprobe_line_split(line, &group, &event) || strcmp(group, wanted))
-			continue;
-		if (tracefs_uprobe_remove(tracefs, group, event))
-			err = -EBUSY;
-	}
-	free(text);
-	return err;
+		return err == -ENOENT ? 0 : err;
+	return -EBUSY;
 }
 
-int tracefs_uprobes_remove(const struct tracefs *tracefs, const char *group)
+int tracefs_uprobes_remove(const struct tracefs *tracefs, const char *group, unsigned int seconds)
 {
 	const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
 	int err = uprobes_remove_once(tracefs, group);
 
-	for (int i = 0; err == -EBUSY && i < 100; i++) {
+	for (unsigned int i = 0; err == -EBUSY && i < seconds * 50; i++) {
 		nanosleep(&pause, NULL);
 		err = uprobes_remove_once(tracefs, group);
 	}

@@ -31,10 +31,10 @@ int tracefs_uprobe_define(const struct tracefs *tracefs, const char *group, cons
 /* Takes one away that is not in use any more. 0 or -errno. */
 int tracefs_uprobe_remove(const struct tracefs *tracefs, const char *group, const char *event);
 
-/* Takes all uprobe events of a group away; tries for two seconds while they are in use. */
-int tracefs_uprobes_remove(const struct tracefs *tracefs, const char *group);
+/* Takes all uprobe events of a group away; tries for so long while they are in use. */
+int tracefs_uprobes_remove(const struct tracefs *tracefs, const char *group, unsigned int seconds);
 
-/* Calls fn with each group that has uprobe events and begins with prefix, once or more. */
+/* Calls fn with each group of events that begins with prefix. */
 int tracefs_uprobe_groups(const struct tracefs *tracefs, const char *prefix,
 			  void (*fn)(void *context, const char *group), void *context);
 

@@ -382,6 +382,11 @@ void tracer_sampling_stop(struct tracer *tracer)
 		log_warn("waits that go on have no samples: %s", strerror(-err));
 }
 
+uint64_t tracer_refused_open(const struct tracer *tracer)
+{
+	return tracer->skel->bss->refused_open;
+}
+
 bool tracer_foreign_seen(struct tracer *tracer)
 {
 	bool seen = tracer->skel->bss->foreign_mark;

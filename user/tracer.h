@@ -87,6 +87,9 @@ void tracer_clock_follow(struct tracer *tracer); /* to CPUs that come and go */
 /* Takes no more samples; waits that go on have theirs, as long as they are by now. */
 void tracer_sampling_stop(struct tracer *tracer);
 
+/* Requests that began when there was no room for them, and that have not ended. */
+uint64_t tracer_refused_open(const struct tracer *tracer);
+
 /* Whether a process that is not traced has run a mark since the last call. */
 bool tracer_foreign_seen(struct tracer *tracer);
 

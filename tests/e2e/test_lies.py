@@ -24,21 +24,27 @@ class Liar:
         self.process = subprocess.Popen(
             [PYTHON, os.path.join(APPS, "liar.py")], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True,
-            env={"PYTHONPATH": marker, "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"})
+            env={"PYTHONPATH": marker, "PATH": "/usr/bin:/bin",
+                 "PYTHONDONTWRITEBYTECODE": "1"})
         assert self.process.stdout.readline() == "ready\n"
         self.pid = self.process.pid
+        self.gone = False  # who has ended it says so
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.process.communicate(timeout=20)
-        assert self.process.returncode == 0, "the liar died: %d" % self.process.returncode
+        status = self.process.returncode
+        assert self.gone or status == 0, "the liar died: %d" % status
 
     def say(self, lie):
+        """How many requests it told of."""
         self.process.stdin.write(lie + "\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == lie + "\n", "the liar died of " + lie
+        said, _, told = self.process.stdout.readline().partition(" ")
+        assert said == lie, "the liar died of " + lie
+        return int(told)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +59,15 @@ def honest_records(tracer):
 
 @pytest.mark.parametrize("lie", LIES)
 def test_survives(liar, lie):
+    """Whatever is told of a request: it is one record, or one loss."""
     with Tracer("-p", liar.pid) as tracer:
-        liar.say("honest")
+        told = liar.say("honest")
         assert procs.until(lambda: len(honest_records(tracer)) == 1, 5)
-        liar.say(lie)
-        liar.say("honest")
+        told += liar.say(lie) + liar.say(lie) + liar.say("honest")
         assert procs.until(lambda: len(honest_records(tracer)) == 2, 20), tracer.stderr()
         assert procs.memory_kb(tracer.pid, "VmHWM") < RSS_LIMIT_KB
         assert tracer.stop() == 0, tracer.stderr()
+        assert len(tracer.records()) + tracer.lost_requests() == told, tracer.stderr()
         check_output(tracer)
         assert not tracer.left_behind()
 

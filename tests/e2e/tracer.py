@@ -25,12 +25,13 @@ def run(*args, timeout=20, **kwargs):
 
 
 def probes(pid):
-    """What a tracer has in the kernel's list of uprobes: its group bears its PID."""
-    if not os.path.exists(UPROBE_EVENTS):
+    """What a tracer has of uprobe events: its group bears its PID. By the group's directory: the
+    list of all is read by pieces, and others change it in between."""
+    try:
+        return set(os.listdir(os.path.join(os.path.dirname(UPROBE_EVENTS), "events",
+                                           "wsgiscope_%d" % pid))) - {"enable", "filter"}
+    except OSError:
         return set()
-    with open(UPROBE_EVENTS, encoding="utf-8") as stream:
-        return {line for line in stream.read().splitlines()
-                if ":wsgiscope_%d/" % pid in line}
 
 
 def program_ids(pid):

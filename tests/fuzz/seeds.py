@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """seeds.py RECORDINGS CORPUS SETTINGS: each recording, each record of it by itself, the settings,
-alone and with requests behind them, and turns of connections, as seeds."""
+alone and with requests behind them, patterns with paths, and turns of connections, as seeds."""
 import pathlib
 import shutil
 import struct
@@ -39,6 +39,12 @@ TURNS = {
                 (READ, GET), (READ_UNSEEN, b"x" * 200), (WRITE, OK), (CLOSE, b"")],
 }
 
+PATTERNS = {
+    "names": b"/issue/{n}/edit\n/issue/42/edit\n/issue//edit\n/issue/42\n/issue/42/edit/\n",
+    "rest": b"/static/{file...}\n/static/a/b\n/static/\n/static\n/static//a\n/caf\xc3\xa9\n",
+    "glob": b"/*a*a*[a-c]?*\\*b\n/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n/[\n/*a*\x00b\n",
+}
+
 recordings, corpus, settings = map(pathlib.Path, sys.argv[1:])
 shutil.copyfile(settings, corpus / "fuzz_settings" / "alone")
 (corpus / "fuzz_settings" / "requests").write_bytes(settings.read_bytes() + b"\0" + REQUESTS)
@@ -53,6 +59,8 @@ for path in recordings.glob("*.rec"):
         size, = struct.unpack_from("=I", data, at)
         (corpus / "fuzz_decode" / f"{path.stem}-{index}").write_bytes(data[at:at + size])
         at += size + 7 & ~7
+for name, lines in PATTERNS.items():
+    (corpus / "fuzz_patterns" / name).write_bytes(lines)
 for name, operations in TURNS.items():
     (corpus / "fuzz_turns" / name).write_bytes(
         b"".join(bytes([kind, len(data)]) + data for kind, data in operations))

@@ -94,7 +94,7 @@ static const struct loss_words {
 	 "marker of another version: install the one that came with this program"},
 	{"bad_string", true, "a text could not be read, its request is shown without it"},
 	{"thread_state", false, "the kernel had no memory for a thread's state"},
-	{"no_start", true, "ended, but began before the trace did"},
+	{"no_start", true, "ended, but began before the trace did or when too many were open"},
 	{"id_reused", true, "its id or connection was taken by another"},
 	{"fd_unreadable", true, "the connection could not be found"},
 	{"sweep_race", false, "changed while it was being taken"},

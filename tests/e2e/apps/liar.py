@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A worker whose marks lie: calls the marker's exported marks with structs of its own making.
 
-Reads one lie's name a line on stdin, tells it, answers with the name on stdout. The layout is
+Reads one lie's name a line on stdin, tells it, answers with the name on stdout, and with how many
+requests it told of: those that began, and those that ended without having begun. The layout is
 python-shim/marks.h, written down a second time on purpose: a lie may break any rule of it."""
 import ctypes
 import mmap
@@ -41,6 +42,8 @@ SIZE = 360
 assert ctypes.sizeof(Request) == SIZE
 KEPT = []
 COUNTER = [1000]
+PLACES = []
+TOLD = [0]  # requests that began, or ended without having begun
 
 
 def text(data, length=None, kind=1):
@@ -61,6 +64,7 @@ def honest(path=b"/honest", **changes):
 
 
 def start(request):
+    TOLD[0] += 1
     START(ctypes.addressof(request), request.id, request.start_ns, request.fd)
 
 
@@ -86,6 +90,7 @@ def lie_bad_pointers():
     last = ctypes.addressof(ctypes.c_char.from_buffer(edge)) + 2 * mmap.PAGESIZE - 16
     for pointer in (0, 1, 8, 0xdeadbeef000, 0xffffffffff600000, 0xffff888000000000, 2**63,
                     2**64 - 8, last):
+        TOLD[0] += 1
         START(pointer, 0, 0, -1)
         BLOCK(pointer)
         END(pointer)
@@ -96,6 +101,7 @@ def lie_gone_structs():
     thread leaves the CPU in between."""
     for pointer in (1, 0xdeadbeef000, 2**64 - 8):
         COUNTER[0] += 1
+        TOLD[0] += 1
         START(pointer, COUNTER[0], 1, -1)
         time.sleep(0.001)
         END(pointer)
@@ -166,11 +172,13 @@ def lie_reused_ids():
         start(honest(path=b"/reused", id=7))
     for _ in range(50):
         end(honest(path=b"/reused", id=7, end_ns=5))
+    TOLD[0] += 49
     tell(honest(path=b"/reused", id=0))
 
 
 def lie_ends_without_start():
     for _ in range(100):
+        TOLD[0] += 1
         end(honest(path=b"/no-start", end_ns=5))
     KEPT.clear()
 
@@ -199,17 +207,47 @@ def lie_many_paths():
     for number in range(200_000):
         buffer.value = b"/many/%018x" % (number * 2654435761 % 2**64)
         request.id += 1
+        TOLD[0] += 1
         request.start_ns, request.end_ns, request.flags = 1, 0, 0
         START(pointer, request.id, request.start_ns, -1)
         request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
         END(pointer)
 
 
+def mappings_of_marker():
+    """[(start, bytes)] in this process."""
+    with open("/proc/self/maps", encoding="ascii") as stream:
+        fields = [line.split() for line in stream]
+    ranges = [each[0].split("-") for each in fields if each[-1] == marker.__file__]
+    return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end in ranges]
+
+
+def lie_unmapped():
+    """The marker goes from under the tracer, and other bytes take its place: they stay as they
+    are. This process has no mark any more, and must not use Python's own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [
+        ctypes.c_long]
+    fixed = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x10  # MAP_FIXED: unmaps what was there
+    for start, size in mappings_of_marker():
+        assert libc.mmap(start, size, mmap.PROT_READ | mmap.PROT_WRITE, fixed, -1, 0) == start
+        ctypes.memset(start, 0x5a, size)
+        PLACES.append((start, size))
+
+
+def lie_unchanged():
+    """Where the marker was lies what was put there."""
+    for start, size in PLACES:
+        assert ctypes.string_at(start, size) == b"\x5a" * size, hex(start)
+
+
 def main():
     print("ready", flush=True)
     for line in sys.stdin:
+        TOLD[0] = 0
         globals()["lie_" + line.strip()]()
-        print(line.strip(), flush=True)
+        print(line.strip(), TOLD[0], flush=True)
 
 
 if __name__ == "__main__":

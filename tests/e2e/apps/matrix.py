@@ -276,6 +276,39 @@ def way_hang(environ, start_response, count, size):
     time.sleep(60)
 
 
+def way_exec(environ, start_response, count, size):
+    """One block, then the worker becomes another program."""
+    start(start_response)
+    yield block(0, size)
+    os.execv("/bin/true", ["true"])
+
+
+def way_memory(environ, start_response, count, size):
+    """One block, then all the memory that there is."""
+    start(start_response)
+    yield block(0, size)
+    taken = []
+    while True:
+        taken.append(b"x" * (1 << 20))
+
+
+def way_descriptors(environ, start_response, count, size):
+    """Takes every descriptor that the worker may still have, and answers all the same."""
+    start(start_response)
+    taken = []
+    try:
+        while True:
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    try:
+        yield from blocks(count, size)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+
+
 def way_no_content(environ, start_response, count, size):
     start(start_response, "204 No Content")
     return []

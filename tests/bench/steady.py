@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""make soak: the daemon under 20,000 requests a second, for ten minutes or SOAK_SECONDS.
+"""make bench-serve: the daemon under 20,000 requests a second, for ten minutes or BENCH_SECONDS.
 
 Fails where a request was lost or counted twice, where its memory grew after the first tenth of the
 time, or where a scrape failed; prints what it took, next to the aim of 2 us of CPU a request.
-Usage: soak.py BUILD_DIRECTORY
+Usage: steady.py BUILD_DIRECTORY
 """
 import gzip
 import os
@@ -19,7 +19,7 @@ import urllib.request
 import load
 from phases import READY_S, TRACER_CPU, BenchError, Worker
 
-SECONDS = int(os.environ.get("SOAK_SECONDS", "600"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "600"))
 AIM_US = 2.0
 GROWTH_KB = 512  # of noise: what malloc and the page cache of a scrape move to and fro
 SCRAPE_S = 5
@@ -89,7 +89,7 @@ class Watch:
         self.thread.join()
 
 
-def soak(daemon, worker):
+def steady(daemon, worker):
     """Requests made, CPU time, memory over the time, what the daemon says in the end."""
     watch = Watch(daemon)
     start_ns = load.cpu_ns(daemon.pid)
@@ -125,7 +125,7 @@ def main():
     try:
         daemon = Daemon(build, worker.pid)
         try:
-            done, late_ns, used_ns, rss, sums = soak(daemon, worker)
+            done, late_ns, used_ns, rss, sums = steady(daemon, worker)
         finally:
             status = daemon.close()
     finally:
@@ -143,7 +143,7 @@ def main():
     if status:
         wrong.append(f"the daemon ended with status {status}: {''.join(daemon.talk)}")
     for line in wrong:
-        print(f"soak: {line}", file=sys.stderr)
+        print(f"bench-serve: {line}", file=sys.stderr)
     sys.exit(bool(wrong))
 
 
@@ -151,4 +151,4 @@ if __name__ == "__main__":
     try:
         main()
     except BenchError as error:
-        sys.exit(f"soak: {error}")
+        sys.exit(f"bench-serve: {error}")
