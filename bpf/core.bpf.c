@@ -21,6 +21,7 @@ const volatile bool sample_waits = false;
 const volatile bool sample_outside = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile bool has_cast = false;
+const volatile __u64 tick_ns = 0;
 
 __hidden struct thread *thread_get(void)
 {

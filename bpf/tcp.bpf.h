@@ -7,8 +7,6 @@
 
 #include "state.bpf.h"
 
-extern unsigned int CONFIG_HZ __kconfig __weak;
-
 #define AF_INET	    2
 #define AF_INET6    10
 #define SOCK_STREAM 1
@@ -21,19 +19,18 @@ extern unsigned int CONFIG_HZ __kconfig __weak;
  */
 static __always_inline __u64 queue_of(struct sock *sk, __u64 start_ns)
 {
-	__u64 now, stamp, age, tick;
+	__u64 now, stamp, age;
 
-	if (!sk || !CONFIG_HZ)
+	if (!sk || !tick_ns)
 		return 0;
-	tick = 1000000000ULL / CONFIG_HZ;
 	now = bpf_ktime_get_ns();
 	stamp = BPF_CORE_READ((struct tcp_sock *)sk, tcp_mstamp) * 1000;
 	age = (__u32)((__u32)bpf_jiffies64() -
 		      BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ack.lrcvtime)) *
-	      tick;
+	      tick_ns;
 	if (!stamp || stamp > now || age > now)
 		return 0;
-	if (age > now - stamp + 2 * tick)
+	if (age > now - stamp + 2 * tick_ns)
 		stamp = now - age;
 	return start_ns > stamp ? start_ns - stamp : 0;
 }
