@@ -219,8 +219,11 @@ int request_tell(struct thread *t)
 	return 0;
 }
 
-SEC("uprobe")
-int request_start(struct pt_regs *ctx)
+/*
+ * Not a part of request_start(): older kernels (before 6.13) add up the stacks of all that call one
+ * another, and request_tell() takes most of what they allow.
+ */
+static __noinline void request_begin(struct thread *t, struct pt_regs *ctx)
 {
 	struct start start = {
 		.pid_tgid = bpf_get_current_pid_tgid(),
@@ -228,25 +231,32 @@ int request_start(struct pt_regs *ctx)
 		.ns = PT_REGS_PARM3(ctx),
 		.fd = PT_REGS_PARM4(ctx),
 	};
-	struct thread *t = thread_of_mark(start.pid_tgid >> 32);
 	__u64 conn, queue = 0;
+
+	conn = conn_of_start(t, &start, &queue);
+	if (sample_waits)
+		sample_wait_prepare(bpf_get_current_task_btf());
+	if (!request_open(t, &start, conn, queue))
+		return;
+	account_begin(t, start.ns);
+	t->untold = PT_REGS_PARM1(ctx);
+}
+
+SEC("uprobe")
+int request_start(struct pt_regs *ctx)
+{
+	struct thread *t = thread_of_mark(current_tgid());
 
 	if (!t)
 		return 0;
 	count_event(EVENT_START);
-	if (!start.id) {
+	if (!PT_REGS_PARM2(ctx)) {
 		count_drop(DROP_BAD_MARK);
 		return 0;
 	}
 	if (t->untold)
 		request_tell(t); /* greenlets: another one is open on this thread */
-	conn = conn_of_start(t, &start, &queue);
-	if (sample_waits)
-		sample_wait_prepare(bpf_get_current_task_btf());
-	if (!request_open(t, &start, conn, queue))
-		return 0;
-	account_begin(t, start.ns);
-	t->untold = PT_REGS_PARM1(ctx);
+	request_begin(t, ctx);
 	return 0;
 }
 
