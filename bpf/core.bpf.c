@@ -24,6 +24,7 @@ const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile __u64 wakeup_mask = 15;
 const volatile bool has_cast = false;
 const volatile __u32 request_groups = 8192 / GROUP_SLOTS;
+const volatile __u64 tick_ns = 0;
 
 __hidden struct thread *thread_get(void)
 {

@@ -6,8 +6,6 @@
  */
 #include "state.bpf.h"
 
-extern unsigned int CONFIG_HZ __kconfig __weak;
-
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 /*
@@ -162,19 +160,18 @@ __hidden bool file_see(struct file *file, struct seen *seen)
 __hidden __u64 queue_of(__u64 tcp, __u64 start_ns)
 {
 	struct sock *sk = (struct sock *)tcp;
-	__u64 now, stamp, age, tick;
+	__u64 now, stamp, age;
 
-	if (!sk || !CONFIG_HZ)
+	if (!sk || !tick_ns)
 		return 0;
-	tick = 1000000000ULL / CONFIG_HZ;
 	now = bpf_ktime_get_ns();
 	stamp = KERNEL_READ(tcp_sock, sk, tcp_mstamp) * 1000;
 	age = (__u32)((__u32)bpf_jiffies64() -
 		      KERNEL_READ(inet_connection_sock, sk, icsk_ack.lrcvtime)) *
-	      tick;
+	      tick_ns;
 	if (!stamp || stamp > now || age > now)
 		return 0;
-	if (age > now - stamp + 2 * tick)
+	if (age > now - stamp + 2 * tick_ns)
 		stamp = now - age;
 	return start_ns > stamp ? start_ns - stamp : 0;
 }

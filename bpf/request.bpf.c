@@ -223,33 +223,44 @@ int request_tell(struct thread *t)
 	return 0;
 }
 
-SEC("uprobe")
-int request_start(struct pt_regs *ctx)
+/*
+ * Not a part of request_start(): older kernels (before 6.13) add up the stacks of all that call one
+ * another, and request_tell() takes most of what they allow.
+ */
+static __noinline void request_begin(struct thread *t, struct task_struct *task,
+				     struct pt_regs *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct start start = {
 		.pid_tgid = pid_tgid_of(task),
 		.id = PT_REGS_PARM2(ctx),
 		.ns = PT_REGS_PARM3(ctx),
 		.fd = PT_REGS_PARM4(ctx),
 	};
-	struct thread *t = thread_of_mark(task);
 	__u64 conn, queue = 0;
 
-	if (!t)
-		return 0;
-	count_event(EVENT_START);
-	if (!start.id)
-		return 0; /* its end is as bad, and is counted */
-	if (t->untold)
-		request_tell(t); /* greenlets: another one is open on this thread */
 	conn = conn_of_start(t, &start, &queue);
 	if (sample_waits)
 		sample_wait_prepare(task);
 	if (!request_open(t, &start, conn, queue))
-		return 0;
+		return;
 	account_begin(t, task, start.ns);
 	t->untold = PT_REGS_PARM1(ctx);
+}
+
+SEC("uprobe")
+int request_start(struct pt_regs *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *t = thread_of_mark(task);
+
+	if (!t)
+		return 0;
+	count_event(EVENT_START);
+	if (!PT_REGS_PARM2(ctx))
+		return 0; /* its end is as bad, and is counted */
+	if (t->untold)
+		request_tell(t); /* greenlets: another one is open on this thread */
+	request_begin(t, task, ctx);
 	return 0;
 }
 

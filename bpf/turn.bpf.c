@@ -34,8 +34,11 @@ static __always_inline void span_emit_in(const struct span *span, const __u32 ro
 	__u32 bytes = span->bytes;
 	struct rec_wire_bytes *out;
 
-	barrier_var(bytes); /* the verifier wants a check that the compiler would leave out */
-	if (!bytes || bytes > room)
+	/* The verifier wants this check, which the compiler would leave out, and by itself:
+	 * together with one for nothing it becomes one of bytes - 1, which says nothing to
+	 * Linux 6.1. */
+	barrier_var(bytes);
+	if (bytes > room)
 		return;
 	out = bpf_ringbuf_reserve(&ring, sizeof(*out) + room, 0);
 	if (!out) {
@@ -60,7 +63,7 @@ static __always_inline void span_emit_in(const struct span *span, const __u32 ro
 
 __noinline int span_emit(const struct span *span)
 {
-	if (!span)
+	if (!span || !span->bytes)
 		return 0;
 	if (span->bytes <= 256)
 		span_emit_in(span, 256);
@@ -218,9 +221,14 @@ static __always_inline void turn_publish(__u32 slot, __u64 conn)
 	count_event(EVENT_TURN);
 }
 
-/* Bytes have come: a turn begins. Global, as are the next, so that the verifier walks it once. */
-__noinline int turn_begin(struct thread *t, __u64 now)
+/*
+ * Bytes have come: a turn begins. Global, as are the next, so that the verifier walks it once. The
+ * thread is looked up here: of a global function's argument older kernels (before 6.2) forget that
+ * it lies in a map, and take nothing from there into another one.
+ */
+__noinline int turn_begin(__u64 now)
 {
+	struct thread *t = thread_find();
 	struct rec_request *r;
 	__u64 conn;
 	__u32 slot;
@@ -249,8 +257,9 @@ __noinline int turn_begin(struct thread *t, __u64 now)
  * its own thread goes on as before, states and all; or the answer to a request that came with
  * another one, which user space will know.
  */
-__noinline int turn_answer(struct thread *t, __u64 conn, __u32 family)
+__noinline int turn_answer(__u64 conn, __u32 family)
 {
+	struct thread *t = thread_find();
 	struct rec_request *r;
 	__u32 slot;
 
@@ -281,7 +290,7 @@ static __always_inline int answer_next(struct thread *t, struct rec_request *r, 
 		turn_leave(t, r); /* no states from here on */
 		t->key = 0;
 	}
-	return turn_answer(t, conn, family);
+	return turn_answer(conn, family);
 }
 
 /* States as of now: nobody knows which write is the last. */
@@ -395,7 +404,7 @@ __noinline int turn_read(struct thread *t, long ret)
 		return 0;
 	}
 	if (!r || r->h.tgid != current_tgid() || r->flags & REC_F_DRAINING || turn_is_answered(r)) {
-		if (turn_begin(t, now))
+		if (turn_begin(now))
 			return 0;
 		r = request_lookup(conn);
 		if (!r)

@@ -20,8 +20,9 @@ enum call_kind {
  * verifier walks each once. */
 int turn_read(struct thread *t, long bytes);
 
-/* A write to a connection that has no turn open: begins one. 0; -1: no room, counted. */
-int turn_answer(struct thread *t, __u64 conn, __u32 family);
+/* A write to a connection that has no turn open: begins one, for a thread that thread_get() has
+ * made room for. 0; -1: no room, counted. */
+int turn_answer(__u64 conn, __u32 family);
 
 /* A write of a turn has returned. */
 int turn_written(struct thread *t, __u64 conn, long ret);

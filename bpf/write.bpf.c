@@ -15,12 +15,9 @@ static __u64 calls_open;
 /* Where no marker is: more of an answer whose turn has been taken, or the next one's. */
 static __always_inline bool answer_begin(const struct process *p, struct file *file, __u64 conn)
 {
-	struct thread *t;
-
 	if ((p->flags & (PROCESS_WIRE | PROCESS_MARKED)) != PROCESS_WIRE || !is_accepted(file))
 		return false;
-	t = thread_get();
-	return t && !turn_answer(t, conn, family_of_file(file));
+	return thread_get() && !turn_answer(conn, family_of_file(file));
 }
 
 static __always_inline int write_enter(enum call_kind kind, int fd, __u64 buffer, __u64 wanted)

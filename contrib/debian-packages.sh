@@ -5,7 +5,7 @@
 # 12 and 13. Starts no service, makes no database, removes nothing, touches nothing when nothing is
 # missing.
 #
-#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|frameworks|all
+#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|vm|frameworks|all
 #
 # -n only says what is missing (exit 1 if anything is). A name with | in it is a choice: any
 # installed one will do, else the first that this release has.
@@ -28,6 +28,7 @@ TOOLS='python3-pytest python3-h11 libcmocka-dev clang-format llvm
 METRICS='prometheus python3-prometheus-client'
 BROWSER='chromium chromium-driver python3-selenium'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
+VM='qemu-system-x86 cpio'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
 say()
@@ -37,7 +38,7 @@ say()
 
 usage()
 {
-	say "usage: $0 [-n] build|demo|test|bench|pythons|frameworks|all"
+	say "usage: $0 [-n] build|demo|test|bench|pythons|vm|frameworks|all"
 	exit 2
 }
 
@@ -52,10 +53,11 @@ wanted()
 		;;
 	bench) echo $BUILD $BENCH ;;
 	pythons) echo $BUILD $PYTHONS strace ;;
+	vm) echo $BUILD $VM ;;
 	frameworks) echo $BUILD $SUITES ;;
 	all)
 		echo $BUILD $DEMO $SERVERS $ADAPTERS $FRAMEWORKS $SUITES $STATES $WHEEL $TOOLS \
-			$METRICS $BROWSER $BENCH $PYTHONS
+			$METRICS $BROWSER $BENCH $PYTHONS $VM
 		;;
 	*) usage ;;
 	esac

@@ -19,6 +19,7 @@
 #include <bpf/libbpf.h>
 
 #include "check.h"
+#include "kernel.h"
 #include "tracefs.h"
 
 #define AS_ROOT		 "run as root, or see SECURITY in wsgiscope(8) for the capabilities"
@@ -221,16 +222,18 @@ static void ring_run(struct check_context *context, struct check_result *result)
 	check_set(result, CHECK_OK, NULL, "a ring buffer can be made");
 }
 
-static void task_storage_run(struct check_context *context, struct check_result *result)
+static void tracing_run(struct check_context *context, struct check_result *result)
 {
+	char lacks[128];
+
 	if (bpf_missing(context, result))
 		return;
-	if (libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1 &&
-	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_task_storage_get, NULL) == 1)
-		check_set(result, CHECK_OK, NULL, "maps and helper, for tracepoints");
+	kernel_lacks(lacks, sizeof(lacks));
+	if (*lacks)
+		check_set(result, CHECK_FAIL, KERNEL_SINCE, "missing: %s", lacks);
 	else
-		check_set(result, CHECK_FAIL, "Linux 5.12 or later",
-			  "storage by task cannot be used in tracepoints");
+		check_set(result, CHECK_OK, NULL,
+			  "storage and registers of tasks, maps to take from");
 }
 
 static void tracefs_run(struct check_context *context, struct check_result *result)
@@ -319,7 +322,7 @@ const struct check check_kernel[] = {
 	{"btf", btf_run},
 	{"typed tracepoints", typed_tracepoints_run},
 	{"ring buffer", ring_run},
-	{"task storage", task_storage_run},
+	{"tracing programs", tracing_run},
 	{"tracefs", tracefs_run},
 	{"uprobes", uprobes_run},
 	{"syscall tracepoints", syscalls_run},

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "abi.h"
 #include "config.h"
+#include "kernel.h"
 #include "links.h"
 #include "log.h"
 #include "pystack.h"
@@ -67,27 +67,22 @@ static void limits_raise(void)
 
 static int load_failed(int err)
 {
-	if (err == -EPERM || err == -EACCES)
+	char lacks[128];
+
+	kernel_lacks(lacks, sizeof(lacks));
+	if (err == -EPERM || (err == -EACCES && geteuid())) /* the verifier says EACCES, too */
 		log_error("loading the BPF programs was refused: run as root, or see "
 			  "`wsgiscope check`");
 	else if (access("/sys/kernel/btf/vmlinux", R_OK))
 		log_error("this kernel has no BTF (/sys/kernel/btf/vmlinux): wsgiscope needs a "
 			  "kernel built with CONFIG_DEBUG_INFO_BTF");
+	else if (*lacks)
+		log_error("this kernel lacks what wsgiscope needs (%s): take " KERNEL_SINCE, lacks);
 	else
 		log_error("loading the BPF programs: %s; `wsgiscope check` says what is missing, "
 			  "-vv what the kernel said",
 			  strerror(-err));
 	return err;
-}
-
-/* Whether the kernel's BTF lists a function that programs may call. */
-static bool kernel_has_function(const char *name)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
-
-	btf__free(btf);
-	return has;
 }
 
 static uint32_t clock_hz(const struct config *config)
@@ -144,6 +139,7 @@ static void knobs_set(struct wsgiscope *skel, const struct config *config)
 	uint32_t groups;
 
 	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
+	skel->rodata->tick_ns = kernel_tick_ns();
 	skel->rodata->track_all = !config->pids.count;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
 	skel->rodata->wakeup_mask = config->ring_bytes >= RING_LARGE ? 15 : 0;

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Every verb on Debian's kernels, in virtual machines. Included by tests.mk. Not a part of
+# `make test`: each kernel takes some minutes, and the first run downloads some 350 MB.
+# VM_KERNELS="6.1 newest" takes only these. The results: $(O)/vm/KERNEL.result, a line
+# "verb<TAB>ok|refused|failed<TAB>reason" each.
+
+.PHONY: vm
+
+VM_KERNELS ?= 5.10 6.1 6.12 newest
+
+vm: ## every verb on Debian's kernels, in virtual machines (minutes each)
+	$(Q)contrib/debian-packages.sh vm
+	$(Q)+$(MAKE) --no-print-directory $(VM_KERNELS:%=vm-%)
+
+vm-%: all $(SAN_O)/tests/golden/recordings/.made
+	$(call say,VM,$*)
+	$(Q)VM_BUILD=$(O) VM_DIR=$(O)/vm VM_GOLDEN=$(SAN_O)/tests/golden/recordings \
+		tests/vm/run.sh $*
