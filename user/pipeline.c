@@ -150,10 +150,8 @@ static int request_made(void *context, const struct event *event)
 static uint32_t path_rules(void *context, uint32_t pid)
 {
 	const struct pipeline *pipeline = context;
-	const char *name = assembler_server(pipeline->assembler, pid);
-	const struct server *server = name ? server_named(name) : NULL;
 
-	return server ? server->path_rules : 0;
+	return server_path_rules(assembler_server(pipeline->assembler, pid));
 }
 
 /* What connections show, as requests; -ENOMEM is said here. */

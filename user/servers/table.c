@@ -35,3 +35,10 @@ const struct server *server_named(const char *name)
 			return servers[i];
 	return NULL;
 }
+
+unsigned int server_path_rules(const char *name)
+{
+	const struct server *server = name ? server_named(name) : NULL;
+
+	return server ? server->path_rules : 0;
+}
