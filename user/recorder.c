@@ -57,17 +57,17 @@ static int request_made(void *context, const struct event *event)
 	return record_put(recorder, &recorder->made, encode_made(event, &recorder->made));
 }
 
-static uint32_t path_rules(void *context, uint32_t pid)
+static const struct server *server_of(void *context, uint32_t pid)
 {
 	const struct recorder *recorder = context;
 
-	return server_path_rules(assembler_server(recorder->assembler, pid));
+	return server_named(assembler_server(recorder->assembler, pid));
 }
 
 int recorder_new(struct recording *recording, const char *path, struct recorder **out)
 {
 	struct recorder *recorder = calloc(1, sizeof(*recorder));
-	const struct wire_user user = {request_made, path_rules, recorder};
+	const struct wire_user user = {request_made, server_of, recorder};
 	int error = recorder ? assembler_new(0, &recorder->assembler) : -ENOMEM;
 
 	if (!error)

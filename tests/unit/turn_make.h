@@ -14,6 +14,7 @@
 #include "decode.h"
 #include "encode.h"
 #include "log.h"
+#include "servers/server.h"
 #include "unit.h"
 #include "wire.h"
 
@@ -39,6 +40,7 @@ static struct made made[MADE_MAX];
 static unsigned int made_count;
 static uint64_t now_ns;
 static struct event event;
+static uint32_t turn_pid = PID;
 
 /* The turn that is being made. */
 static struct {
@@ -95,7 +97,7 @@ static inline int on_request(void *context, const struct event *from)
 
 	assert_true(made_count <= MADE_MAX);
 	assert_true(from->kind == EVENT_IS_REQUEST && from->request.turn.made);
-	assert_int_equal(from->pid, PID);
+	assert_int_equal(from->pid, turn_pid);
 	record_check(from);
 	to->request = from->request;
 	text_copy(to->method, sizeof(to->method), from->request.method.text);
@@ -103,14 +105,17 @@ static inline int on_request(void *context, const struct event *from)
 	return 0;
 }
 
-static inline uint32_t path_rules(void *context, uint32_t pid)
+/* Of processes from RELAY on: httpd and its daemons. */
+#define RELAY 1000
+
+static inline const struct server *server_of(void *context, uint32_t pid)
 {
-	return 0;
+	return server_named(pid >= RELAY ? "mod_wsgi" : NULL);
 }
 
 static inline int setup(void **state)
 {
-	const struct wire_user user = {on_request, path_rules, NULL};
+	const struct wire_user user = {on_request, server_of, NULL};
 
 	log_level_set(LOG_LEVEL_NONE);
 	made_count = 0;
@@ -127,7 +132,7 @@ static inline int teardown(void **state)
 static inline void give(enum event_kind kind)
 {
 	event.kind = kind;
-	event.pid = PID;
+	event.pid = turn_pid;
 	event.tid = PID + 1;
 	event.time_ns = now_ns;
 	assert_int_equal(wire_event(wire, &event), 0);

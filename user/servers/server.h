@@ -43,10 +43,7 @@ struct server {
 /* The first row that matches, or NULL. */
 const struct server *server_find(const struct server_evidence *evidence);
 
-/* The row of this name, or NULL. */
+/* The row of this name, or NULL; of no name (NULL) there is none. */
 const struct server *server_named(const char *name);
-
-/* enum wire_path_rules of the row of this name; the common way, 0, where there is none, or NULL. */
-unsigned int server_path_rules(const char *name);
 
 #endif

@@ -30,15 +30,8 @@ const struct server *server_find(const struct server_evidence *evidence)
 
 const struct server *server_named(const char *name)
 {
-	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++)
+	for (size_t i = 0; name && i < sizeof(servers) / sizeof(*servers); i++)
 		if (!strcmp(servers[i]->name, name))
 			return servers[i];
 	return NULL;
-}
-
-unsigned int server_path_rules(const char *name)
-{
-	const struct server *server = name ? server_named(name) : NULL;
-
-	return server ? server->path_rules : 0;
 }
