@@ -8,7 +8,7 @@
 #ifndef WSGISCOPE_ABI_H
 #define WSGISCOPE_ABI_H
 
-#define REC_VERSION 4
+#define REC_VERSION 5
 
 enum rec_kind {
 	REC_REQUEST = 1, /* struct rec_request: one finished (or lost) request */
@@ -21,7 +21,8 @@ enum rec_kind {
 			   * may come after the samples that name it */
 	REC_SAMPLE = 7,	  /* struct rec_sample: one stack */
 	REC_RAW_CODE = 8, /* struct rec_raw_code: for the source alone, never in a recording */
-	REC_WIRE = 9, /* struct rec_wire_bytes: what went over a connection, or that it closed */
+	REC_WIRE = 9, /* struct rec_wire_bytes: what went over a connection, or that it closed; for
+		       * the pipeline alone, never in a recording */
 };
 
 struct rec_header {
@@ -146,6 +147,10 @@ enum rec_request_flags {
 	REC_F_WIRE_CLOSED = 1 << 17,	 /* the connection was closed or shut down */
 	REC_F_WIRE_LEFT = 1 << 18,	 /* the kernel side's own: its thread serves others */
 	REC_F_WRITING = 1 << 19,	 /* a thread is in a write */
+	/* A request again, made of turns by user space, for a recording: the next two say more. */
+	REC_F_WIRE_MADE = 1 << 20,
+	REC_F_WIRE_TRUNCATED = 1 << 21, /* the answer was not as long as it said */
+	REC_F_WIRE_PIPELINED = 1 << 22, /* its bytes had come with another request's */
 };
 
 /* Of a connection, as far as reads were watched. */
@@ -392,6 +397,16 @@ enum drop_reason {
 	DROP_CODE_LOST,	     /* a code object whose name could not be read any more */
 	DROP_WIRE_UNREAD,    /* bytes of a connection that could not be copied */
 	DROP_CODE_STALE, /* frames that may have the name of a code object that another replaced */
+	/* User space's own, in a recording: as enum wire_loss of user/wire.h, in its order. */
+	DROP_WIRE_TLS,
+	DROP_WIRE_HTTP2,
+	DROP_WIRE_UPGRADED,
+	DROP_WIRE_FOREIGN,
+	DROP_WIRE_PARTIAL,
+	DROP_WIRE_STRAY,
+	DROP_WIRE_UNSPLIT,
+	DROP_WIRE_FULL,
+	DROP_WIRE_OPEN,
 	DROP_REASONS,
 };
 

@@ -80,6 +80,13 @@ __hidden struct sock *sock_of_file(struct file *file)
 	return KERNEL_READ(socket, sock, sk);
 }
 
+#define SEND_SHUTDOWN 2
+
+__hidden bool is_shut_down(struct file *file)
+{
+	return KERNEL_READ(sock, sock_of_file(file), sk_shutdown) & SEND_SHUTDOWN;
+}
+
 __hidden bool is_disk_file(struct file *file)
 {
 	__u32 kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;

@@ -89,8 +89,17 @@ static __always_inline __u64 conn_see(struct thread *t, int fd)
 	return file && file_see(file, &t->seen) ? t->seen.conn : 0;
 }
 
-/* The connection that a request came in on: the descriptor that the marker found, else the socket
- * that this thread read last. 0: not known. */
+/* That of the turn that this thread has read and not answered: the wire has shown it. 0: none. */
+static __always_inline __u64 conn_of_turn(const struct thread *t, __u32 tgid)
+{
+	__u64 key = t->key;
+	struct rec_request *r = key ? bpf_map_lookup_elem(&requests, &key) : NULL;
+
+	return r && r->id == t->id && r->h.tgid == tgid && turn_is_read(r) ? key : 0;
+}
+
+/* The connection that a request came in on: the descriptor that the marker found, else what the
+ * wire knows, else the socket that this thread read last. 0: not known. */
 static __always_inline __u64 conn_of_start(struct thread *t, const struct start *start,
 					   __u64 *queue)
 {
@@ -103,6 +112,9 @@ static __always_inline __u64 conn_of_start(struct thread *t, const struct start 
 			*queue = queue_of(t->seen.tcp, start->ns);
 		return conn;
 	}
+	conn = conn_of_turn(t, start->pid_tgid >> 32);
+	if (conn)
+		return conn;
 	if (t->process & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))
 		return t->read_conn;
 	t->process |= PROCESS_TOLD_FD_HIDDEN;

@@ -308,6 +308,9 @@ __hidden struct sock *sock_of_file(struct file *file);
  * TCP. */
 __hidden bool listener_of_file(struct file *file, struct listener *out);
 
+/* Whether nothing will be written to a socket's file any more: shutdown() has said so. */
+__hidden bool is_shut_down(struct file *file);
+
 /* Whether a socket's file came from accept(). */
 __hidden bool is_accepted(struct file *file);
 

@@ -42,6 +42,7 @@ struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	__u16 sk_type;
+	__u8 sk_shutdown;
 };
 
 struct unix_address;

@@ -7,6 +7,7 @@
 #include "turn.bpf.h"
 
 #define MSG_PEEK 2
+#define SHUT_RD	 0
 
 /* Traced reads under way on all CPUs: while there are none, no read's return is looked at. */
 static __u64 reads_open;
@@ -27,6 +28,10 @@ static __always_inline int wire_read_enter(enum call_kind kind, int fd, __u64 bu
 	file = file_of_fd(fd);
 	conn = file ? conn_of_file(file) : 0;
 	if (!conn || !is_accepted(file))
+		return 0;
+	/* Of a connection that the server will not write to any more, what still comes (the body
+	 * that it would not read, before it closes) is of no request. */
+	if (is_shut_down(file))
 		return 0;
 	t = thread_get();
 	if (!t)
@@ -137,5 +142,5 @@ int wire_enter_close(struct trace_event_raw_sys_enter *ctx)
 SEC("tracepoint/syscalls/sys_enter_shutdown")
 int wire_enter_shutdown(struct trace_event_raw_sys_enter *ctx)
 {
-	return wire_close((int)ctx->args[0]);
+	return ctx->args[1] == SHUT_RD ? 0 : wire_close((int)ctx->args[0]);
 }

@@ -19,10 +19,11 @@ PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_cho
 	exposition_self.c labels.c metric_writer.c path_shape.c recent.c series.c settings.c \
 	settings_parse.c text_buffer.c)
 # What the daemon has beside them.
-PURE_SRC += $(addprefix user/,address.c pid_table.c request_threads.c sinks/statsd.c)
+PURE_SRC += $(addprefix user/,address.c encode.c pid_table.c recorder.c request_threads.c \
+	sinks/statsd.c)
 # What makes requests of connections' bytes, and how servers make paths of targets.
 PURE_SRC += user/show_options.c user/top_frame.c user/wire.c user/wire_answer.c user/wire_read.c \
-	$(wildcard user/wire/*.c) $(wildcard user/servers/*.c)
+	user/wire_relay.c 	$(wildcard user/wire/*.c) $(wildcard user/servers/*.c)
 # The same, of profiles.
 PURE_SRC += $(addprefix user/,code_table.c decode_stack.c profile.c profile_files.c \
 	profile_format.c profile_output.c profile_run.c profile_sums.c profile_words.c profiler.c \
@@ -38,7 +39,7 @@ UNIT_TESTS := assemble assemble_names assemble_states block_store decode escape 
 	worker_table
 UNIT_TESTS += aggregate capacity exposition key_table labels no_memory path_shape settings \
 	text_buffer
-UNIT_TESTS += address statsd wire wire_odd
+UNIT_TESTS += address recorder statsd wire wire_odd wire_relay
 UNIT_TESTS += code_table decode_stack profile profile_files profiler stack_store
 UNIT_BIN   := $(UNIT_TESTS:%=$(SAN_O)/tests/unit/test_%)
 

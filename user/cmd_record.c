@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * record: the live ring, written to a file as it came.
+ * record: the live ring, written to a file; how is recorder.c's.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "log.h"
 #include "loop.h"
 #include "options.h"
+#include "recorder.h"
 #include "show_options.h"
 #include "source.h"
 
@@ -38,56 +38,24 @@ static const struct config record_defaults = {
 	.samples_all = true, /* a replay may ask for them */
 };
 
-struct recorder {
-	const char *path;
-	struct recording *recording;
-	uint64_t records;
-	int error; /* the file's first */
-};
-
-static int recorder_failed(struct recorder *recorder, int error)
-{
-	if (error && !recorder->error) {
-		recorder->error = error;
-		log_error("cannot write %s: %s; what was written until then can be replayed",
-			  recorder->path, strerror(-error));
-	}
-	return recorder->error;
-}
-
-static int recorder_record(void *context, const void *record, size_t bytes)
-{
-	struct recorder *recorder = context;
-
-	if (recorder->error)
-		return recorder->error;
-	recorder->records++;
-	return recorder_failed(recorder, recording_write(recorder->recording, record, bytes));
-}
-
-static int recorder_batch(void *context)
-{
-	struct recorder *recorder = context;
-
-	if (recorder->error)
-		return recorder->error;
-	return recorder_failed(recorder, recording_flush(recorder->recording));
-}
-
 static int record_run(const struct config *config, struct loop *loop, struct source *source,
 		      struct recording *recording)
 {
-	struct recorder recorder = {.path = config->output, .recording = recording};
-	struct loop_client client = {recorder_record, recorder_batch, &recorder};
-	int error;
+	struct recorder *recorder;
+	struct loop_client client = {recorder_record, recorder_batch, NULL};
+	int error = recorder_new(recording, config->output, &recorder), end_error;
 
-	if (recorder_failed(&recorder, recording_begin(recording, &source->clock)))
-		return recorder.error;
-	error = loop_run(loop, source, &client, config->duration_s);
-	recorder_batch(&recorder);
-	if (!recorder.error)
-		log_info("%" PRIu64 " records written to %s", recorder.records, config->output);
-	return error ? error : recorder.error;
+	if (error)
+		return error;
+	client.context = recorder;
+	error = recorder_begin(recorder, &source->clock);
+	if (!error) {
+		error = loop_run(loop, source, &client, config->duration_s);
+		end_error = recorder_end(recorder, error);
+		error = error ? error : end_error;
+	}
+	recorder_free(recorder);
+	return error;
 }
 
 int cmd_record(int argc, char **argv)

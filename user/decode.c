@@ -45,16 +45,25 @@ static const char *const loss_names[DROP_REASONS] = {
 	[DROP_CODE_LOST] = "code_lost",
 	[DROP_WIRE_UNREAD] = "wire_unread",
 	[DROP_CODE_STALE] = "code_stale",
+	[DROP_WIRE_TLS] = "wire_tls",
+	[DROP_WIRE_HTTP2] = "wire_http2",
+	[DROP_WIRE_UPGRADED] = "wire_upgraded",
+	[DROP_WIRE_FOREIGN] = "wire_foreign",
+	[DROP_WIRE_PARTIAL] = "wire_partial",
+	[DROP_WIRE_STRAY] = "wire_stray",
+	[DROP_WIRE_UNSPLIT] = "wire_unsplit",
+	[DROP_WIRE_FULL] = "wire_full",
+	[DROP_WIRE_OPEN] = "wire_open",
 };
 
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
 _Static_assert(EVENT_READ + 1 == EVENT_COUNT, "a new event needs its name above");
-_Static_assert(DROP_CODE_STALE + 1 == DROP_REASONS, "a new reason needs its name above");
+_Static_assert(DROP_WIRE_OPEN + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
-_Static_assert(DROP_REASONS + 12 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
+_Static_assert(DROP_REASONS + 6 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");
 _Static_assert(WIRE_READ_MAX <= EVENT_WIRE_BYTES && WIRE_WRITTEN_MAX <= EVENT_WIRE_BYTES,
 	       "what is copied of a connection fits");
 _Static_assert(REC_SERVER_MAX == EVENT_SERVER_BYTES, "server names fit");
@@ -234,6 +243,7 @@ static void flags_decode(const struct rec_request *record, struct event_request 
 static void turn_decode(const struct rec_request *record, struct event_request *out)
 {
 	uint32_t flags = record->flags;
+	bool made = flags & REC_F_WIRE_MADE && !(flags & REC_F_WIRE);
 
 	out->reads = (struct event_reads){
 		.bytes = record->reads.bytes,
@@ -247,6 +257,9 @@ static void turn_decode(const struct rec_request *record, struct event_request *
 		.answer = flags & REC_F_WIRE_ANSWER,
 		.last_chunk = flags & REC_F_WIRE_LAST_CHUNK,
 		.closed = flags & REC_F_WIRE_CLOSED,
+		.made = made,
+		.truncated = made && flags & REC_F_WIRE_TRUNCATED,
+		.pipelined = made && flags & REC_F_WIRE_PIPELINED,
 	};
 }
 

@@ -32,8 +32,8 @@ static int root_refuse(pid_t pid, const struct tree_found *found)
 			  pid);
 	else
 		log_error("no marker in process %d or its children: leave out --mode marker, or "
-			  "put `from wsgiscope import mark; application = mark(application)` into "
-			  "the application and restart it",
+			  "restart it by `wsgiscope run`, or with `from wsgiscope import mark; "
+			  "application = mark(application)` in the application",
 			  pid);
 	return -ENOENT;
 }

@@ -125,18 +125,23 @@ static bool is_relay(const struct follow *follow, const struct followed *process
 
 /*
  * Whether its connections are to be watched. By itself that is so of a process that has no marker
- * and has had the time to load one; once begun it goes on until there is one.
+ * and has had the time to load one; once begun it goes on until there is one. Who hands requests on
+ * to marked processes has none of its own.
  */
 static bool wants_wire(const struct follow *follow, const struct followed *process,
 		       const struct worker *worker)
 {
-	if (worker->python != PYTHON_CPYTHON || follow->config->mode == MODE_MARKER)
+	unsigned int mode = follow->config->mode;
+
+	if (worker->python != PYTHON_CPYTHON || mode == MODE_MARKER)
 		return false;
-	if (follow->config->mode != MODE_AUTO)
+	if (mode == MODE_WIRE || (mode == MODE_BOTH && worker->has_marker))
+		return true;
+	if (has_marked_child(follow, process) || is_relay(follow, process))
+		return false;
+	if (mode == MODE_BOTH)
 		return true;
 	if (worker->has_marker || follow_is_all(follow) || follow->undecided)
-		return false;
-	if (has_marked_child(follow, process) || is_relay(follow, process))
 		return false;
 	return followed_is_wired(process) || process->step >= INSPECT_STEPS;
 }

@@ -147,13 +147,11 @@ static int request_made(void *context, const struct event *event)
 	return pipeline->enough ? 0 : sink_answer(pipeline, request_take(pipeline, event));
 }
 
-static uint32_t path_rules(void *context, uint32_t pid)
+static const struct server *server_of(void *context, uint32_t pid)
 {
 	const struct pipeline *pipeline = context;
-	const char *name = assembler_server(pipeline->assembler, pid);
-	const struct server *server = name ? server_named(name) : NULL;
 
-	return server ? server->path_rules : 0;
+	return server_named(assembler_server(pipeline->assembler, pid));
 }
 
 /* What connections show, as requests; -ENOMEM is said here. */
@@ -283,6 +281,8 @@ const struct request_totals *pipeline_totals(struct pipeline *pipeline)
 	count_add(shown->losses, decode_stream_loss(), pipeline->stream_losses);
 	for (int loss = 0; loss < WIRE_LOSSES; loss++)
 		count_add(shown->losses, wire_loss_name(loss), wire_lost(pipeline->wire, loss));
+	if (wire_relayed(pipeline->wire))
+		count_add(shown->events, "relayed", wire_relayed(pipeline->wire));
 	if (pipeline->tops)
 		count_add(shown->losses, "stacks_full", top_frames_lost(pipeline->tops));
 	if (pipeline->blocks)
@@ -320,7 +320,7 @@ static int sinks_open(struct pipeline *pipeline, const struct pipeline_outputs *
 static int pipeline_open(struct pipeline *pipeline, const struct source *source,
 			 const struct pipeline_outputs *outputs)
 {
-	const struct wire_user user = {request_made, path_rules, pipeline};
+	const struct wire_user user = {request_made, server_of, pipeline};
 	int error = 0;
 
 	if (outputs->out_fd >= 0)

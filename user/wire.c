@@ -56,6 +56,11 @@ uint64_t wire_lost(const struct wire *wire, enum wire_loss loss)
 	return wire->lost[loss];
 }
 
+uint64_t wire_relayed(const struct wire *wire)
+{
+	return wire->relayed;
+}
+
 const char *wire_loss_name(enum wire_loss loss)
 {
 	return losses[loss].name;
@@ -261,6 +266,8 @@ static int request_hand_out(struct wire *wire, const struct wire_conn *conn,
 	struct event_request *made = &wire->made.request;
 	size_t used = 0;
 
+	if (wire_relay_find(wire, request))
+		return 0;
 	wire->made.kind = EVENT_IS_REQUEST;
 	wire->made.pid = request->pid;
 	wire->made.tid = request->tid;
@@ -334,7 +341,7 @@ static int bytes_take(struct wire *wire, const struct event *event)
 {
 	const struct event_wire *bytes = &event->wire;
 	struct wire_conn *conn;
-	struct wire_kept *kept;
+	int err;
 
 	if (bytes->what == WIRE_WAS_CLOSED) {
 		conn = conn_find(wire, event->pid, bytes->conn);
@@ -351,8 +358,12 @@ static int bytes_take(struct wire *wire, const struct event *event)
 		wire_kept_carry(&conn->out, conn->out.bytes);
 	}
 	conn->turn = bytes->turn;
-	kept = bytes->what == WIRE_WAS_READ ? &conn->in : &conn->out;
-	return wire_kept_add(kept, bytes->offset, bytes->data, bytes->bytes);
+	if (bytes->what == WIRE_WAS_WRITTEN)
+		return wire_kept_add(&conn->out, bytes->offset, bytes->data, bytes->bytes);
+	err = wire_kept_add(&conn->in, bytes->offset, bytes->data, bytes->bytes);
+	if (!err)
+		wire_relay_note(wire, conn, event->time_ns);
+	return err;
 }
 
 static int turn_take(struct wire *wire, const struct event *event)
@@ -385,6 +396,9 @@ static void marked_take(struct wire *wire, const struct event *event)
 	if (!conn || !conn->turn)
 		return;
 	conn->turn = 0;
+	conn->marked = true;
+	if (conn->refused == WIRE_LOSSES && !conn->in.gap)
+		wire_marked_read(wire, conn, event);
 	wire_kept_carry(&conn->in, conn->in.bytes);
 	wire_kept_carry(&conn->out, conn->out.bytes);
 	if (is_idle(conn))
@@ -417,7 +431,7 @@ static int conn_expire(struct wire *wire, struct wire_conn *conn)
 		return 0;
 	while (!err && conn->first && may_be_whole(conn->first))
 		err = first_hand_out(wire, conn);
-	if (is_idle(conn))
+	if (is_idle(conn) || (conn->marked && !conn->first))
 		conn_free(wire, conn);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct event;
+struct server;
 struct wire;
 
 /* Who uses it. */
@@ -18,8 +19,8 @@ struct wire_user {
 	/* A request: an event of kind REQUEST whose turn.made is set; borrowed, valid until it
 	 * returns. 0 or -errno, which is handed on. */
 	int (*request)(void *context, const struct event *event);
-	/* enum wire_path_rules of the server that a process runs. */
-	uint32_t (*path_rules)(void *context, uint32_t pid);
+	/* What is particular to the server that a process runs; NULL: it is not known. */
+	const struct server *(*server)(void *context, uint32_t pid);
 	void *context;
 };
 
@@ -50,6 +51,10 @@ int wire_event(struct wire *wire, const struct event *event);
 
 /* There will be no more events: hands out what has an answer that may be whole, counts the rest. */
 int wire_end(struct wire *wire);
+
+/* How many requests of this server's other processes came to the same as a worker's, and were not
+ * handed out: they had handed it on. */
+uint64_t wire_relayed(const struct wire *wire);
 
 uint64_t wire_lost(const struct wire *wire, enum wire_loss loss);
 const char *wire_loss_name(enum wire_loss loss);

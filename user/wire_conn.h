@@ -69,8 +69,10 @@ struct wire_conn {
 	uint64_t heard_ns;
 	enum wire_loss refused; /* WIRE_LOSSES: it can be read */
 	uint64_t turn;		/* whose bytes are coming, 0: none */
+	uint64_t noted;		/* the turn that wire_relay.c has looked at */
 	struct wire_kept in, out;
-	bool gone; /* its process has ended */
+	bool gone;   /* its process has ended */
+	bool marked; /* its last request was the marker's */
 	/* The body of the last request, as far as it has not come. */
 	enum wire_body in_body;
 	uint64_t in_left;
@@ -78,6 +80,18 @@ struct wire_conn {
 	struct wire_request *first, *last; /* those whose answers are not whole */
 	unsigned int waiting;
 	uint64_t answered_ns; /* when the last answer had been written */
+};
+
+#define RELAYS_MAX 1024
+
+/* A request that a worker got from another process of its server, which was asked for it itself. */
+struct wire_relayed {
+	const struct server *server;
+	uint32_t pid;
+	uint32_t what;	  /* hash of method and path */
+	uint64_t read_ns; /* when the worker had it */
+	bool taken;	  /* the other process's request has been found: its span */
+	uint64_t from_ns, to_ns;
 };
 
 struct wire {
@@ -88,6 +102,9 @@ struct wire {
 	size_t request_count;
 	uint64_t now_ns, expired_ns;
 	uint64_t lost[WIRE_LOSSES];
+	struct wire_relayed relays[RELAYS_MAX]; /* a ring */
+	unsigned int relay_next;
+	uint64_t relayed;
 	uint64_t said[64]; /* process and what was said of it: once is enough */
 	struct event made; /* the request that is handed out */
 };
@@ -95,8 +112,18 @@ struct wire {
 /* wire_read.c: what a turn read, as requests that wait for their answers. 0 or -ENOMEM. */
 int wire_turn_read(struct wire *wire, struct wire_conn *conn, const struct event *turn);
 
+/* Of a request that the marker tells of, what the turn had read until then: no request comes of it,
+ * but what is left of its body is no head. */
+void wire_marked_read(struct wire *wire, struct wire_conn *conn, const struct event *event);
+
 /* wire_answer.c: what a turn wrote, to the requests that it answers. */
 void wire_turn_answer(struct wire *wire, struct wire_conn *conn, const struct event *turn);
+
+/* wire_relay.c: more of a turn has been read; what begins with a request that came from another
+ * process of the same server is remembered. */
+void wire_relay_note(struct wire *wire, struct wire_conn *conn, uint64_t now_ns);
+/* Whether a request was handed on to a process that has told of it: once only. */
+bool wire_relay_find(struct wire *wire, const struct wire_request *request);
 
 /* wire.c: nothing of this connection can be read from here on; said once of a process. */
 void wire_refuse(struct wire *wire, struct wire_conn *conn, enum wire_loss why);

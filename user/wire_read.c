@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "servers/server.h"
 #include "wire_conn.h"
 
 static enum wire_loss loss_of(enum wire_protocol protocol)
@@ -159,6 +160,7 @@ static int head_incomplete(struct wire *wire, struct wire_conn *conn, const stru
 static int head_read(struct wire *wire, struct wire_conn *conn, const struct event *turn,
 		     struct read_span *span)
 {
+	const struct server *server = wire->user.server(wire->user.context, conn->pid);
 	struct wire_request_head head;
 	enum wire_protocol protocol;
 	int err;
@@ -169,7 +171,7 @@ static int head_read(struct wire *wire, struct wire_conn *conn, const struct eve
 		return 0;
 	}
 	protocol = wire_request_parse(conn->in.at + span->at, span->kept - span->at,
-				      wire->user.path_rules(wire->user.context, conn->pid), &head);
+				      server ? server->path_rules : 0, &head);
 	switch (protocol) {
 	case WIRE_NEED_MORE:
 		return head_incomplete(wire, conn, turn, &head, span);
@@ -192,6 +194,23 @@ static int head_read(struct wire *wire, struct wire_conn *conn, const struct eve
 		span->at = span->total;
 		return 0;
 	}
+}
+
+void wire_marked_read(struct wire *wire, struct wire_conn *conn, const struct event *event)
+{
+	const struct server *server = wire->user.server(wire->user.context, conn->pid);
+	struct read_span span = {.total = event->request.reads.bytes, .kept = conn->in.bytes};
+	struct wire_request_head head;
+
+	if (span.kept > span.total)
+		span.kept = (size_t)span.total;
+	wire_request_parse(conn->in.at, span.kept, server ? server->path_rules : 0, &head);
+	if (!head.complete)
+		return;
+	span.at = head.head_bytes;
+	body_begin(conn, &head);
+	while (conn->in_body != WIRE_BODY_NONE && span.at < span.total)
+		body_read(conn, &span);
 }
 
 int wire_turn_read(struct wire *wire, struct wire_conn *conn, const struct event *turn)

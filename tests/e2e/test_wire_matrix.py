@@ -32,19 +32,11 @@ def run(request, wsgiscope, pool):
         for tracer in (wire, marker):
             tracer.wait(uids, 15)
             assert tracer.stop() == 0, tracer.stderr()
-            # Of a body that it has not read, a daemon of mod_wsgi takes the end after its answer.
-            lost = tracer.lost_requests() if server.kind.direct else 0
-            assert not lost, tracer.stderr()
-        everything = of_workers(server, wire)
+            assert not tracer.lost_requests(), tracer.stderr()
+        everything = wire.records()
         return Run(server, sent, {uid_of(record): record for record in everything},
                    marker.by_uid(), {response.uid: response for response in responses},
                    everything)
-
-
-def of_workers(server, tracer):
-    """The records of what runs the application: httpd itself, before its daemons, has some too."""
-    workers = server.workers()
-    return [record for record in tracer.records() if record["pid"] in workers]
 
 
 def uid_of(record):
@@ -116,7 +108,7 @@ def test_both_make_one(kind, wsgiscope, pool):
         client.load(server.address, [each for _, each in sent], threads=2)
         tracer.wait([each.uid for _, each in sent])
         assert tracer.stop() == 0, tracer.stderr()
-        everything = of_workers(server, tracer)
+        everything = tracer.records()
         records = {uid_of(record): record for record in everything}
     assert len(everything) == len(records) == len(sent), tracer.stderr()
     for _, request in sent:

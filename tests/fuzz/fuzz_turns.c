@@ -11,6 +11,7 @@
 
 #include "decode.h"
 #include "log.h"
+#include "servers/server.h"
 #include "wire.h"
 
 #define CONNS 4
@@ -63,9 +64,10 @@ static int on_request(void *context, const struct event *from)
 	return 0;
 }
 
-static uint32_t path_rules(void *context, uint32_t pid)
+/* One whose processes hand requests on. */
+static const struct server *server_of(void *context, uint32_t pid)
 {
-	return 0;
+	return server_named("uwsgi");
 }
 
 static void give(struct wire *wire, enum event_kind kind)
@@ -149,7 +151,7 @@ static void operate(struct wire *wire, enum operation operation, unsigned int co
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	const struct wire_user user = {on_request, path_rules, NULL};
+	const struct wire_user user = {on_request, server_of, NULL};
 	struct wire *wire;
 
 	log_level_set(LOG_LEVEL_NONE);

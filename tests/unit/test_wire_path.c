@@ -49,6 +49,9 @@ static const struct {
 	{WAITRESS, "//a//b", "/a//b"},
 	{WAITRESS, "////", "/"},
 	{WSGIREF, "http://h//a#b?c", "http://h//a#b"},
+	{WSGIREF, "http://user:secret@h/a@b", "http://h/a@b"},
+	{UWSGI, "http://a@b@h", "http://h"},
+	{0, "http://user:secret@h/a", "/a"},
 	/* dot segments, and slashes */
 	{UWSGI, "/a/./b/../c", "/a/c"},
 	{UWSGI, "/../../a", "/a"},

@@ -8,8 +8,13 @@
 
 #include <stdio.h>
 
+#include <linux/types.h>
+
+#include "abi.h"
 #include "decode.h"
+#include "encode.h"
 #include "log.h"
+#include "servers/server.h"
 #include "unit.h"
 #include "wire.h"
 
@@ -35,6 +40,7 @@ static struct made made[MADE_MAX];
 static unsigned int made_count;
 static uint64_t now_ns;
 static struct event event;
+static uint32_t turn_pid = PID;
 
 /* The turn that is being made. */
 static struct {
@@ -50,27 +56,66 @@ static inline void text_copy(char *out, size_t size, struct request_text text)
 	out[text.bytes] = '\0';
 }
 
+static inline void text_check(struct request_text one, struct request_text other)
+{
+	assert_int_equal(!one.ptr, !other.ptr);
+	assert_int_equal(one.bytes, other.bytes);
+	if (one.ptr)
+		assert_memory_equal(one.ptr, other.ptr, one.bytes);
+}
+
+/* A recording of it says the same. */
+static inline void record_check(const struct event *from)
+{
+	static const char *const peers[] = {"", "unix", "10.0.0.5:5432", "[fe80::1]:80"};
+	static unsigned int turns;
+	static struct rec_request record, again;
+	static struct event to, with_peer;
+
+	with_peer = *from;
+	snprintf(with_peer.request.states.peer, EVENT_PEER_BYTES, "%s", peers[turns++ % 4]);
+	assert_int_equal(decode_record(&record, encode_made(&with_peer, &record), &to), 0);
+	assert_true(to.kind == from->kind && to.pid == from->pid && to.tid == from->tid);
+	assert_string_equal(to.request.states.peer, with_peer.request.states.peer);
+	assert_memory_equal(&to.request.writes, &from->request.writes, sizeof(to.request.writes));
+	assert_memory_equal(&to.request.reads, &from->request.reads, sizeof(to.request.reads));
+	assert_int_equal(to.request.start_ns, from->request.start_ns);
+	assert_int_equal(to.request.end_ns, from->request.end_ns);
+	text_check(to.request.method.text, from->request.method.text);
+	text_check(to.request.queue.text, from->request.queue.text);
+	text_check(to.request.traceparent.text, from->request.traceparent.text);
+	if (!to.request.script.text.ptr)
+		text_check(to.request.path.text, from->request.path.text);
+	encode_made(&to, &again);
+	if (!to.request.script.text.ptr)
+		assert_memory_equal(&again, &record, record.h.size);
+}
+
 static inline int on_request(void *context, const struct event *from)
 {
 	struct made *to = &made[made_count++];
 
 	assert_true(made_count <= MADE_MAX);
 	assert_true(from->kind == EVENT_IS_REQUEST && from->request.turn.made);
-	assert_int_equal(from->pid, PID);
+	assert_int_equal(from->pid, turn_pid);
+	record_check(from);
 	to->request = from->request;
 	text_copy(to->method, sizeof(to->method), from->request.method.text);
 	text_copy(to->path, sizeof(to->path), from->request.path.text);
 	return 0;
 }
 
-static inline uint32_t path_rules(void *context, uint32_t pid)
+/* Of processes from RELAY on: httpd and its daemons. */
+#define RELAY 1000
+
+static inline const struct server *server_of(void *context, uint32_t pid)
 {
-	return 0;
+	return server_named(pid >= RELAY ? "mod_wsgi" : NULL);
 }
 
 static inline int setup(void **state)
 {
-	const struct wire_user user = {on_request, path_rules, NULL};
+	const struct wire_user user = {on_request, server_of, NULL};
 
 	log_level_set(LOG_LEVEL_NONE);
 	made_count = 0;
@@ -87,7 +132,7 @@ static inline int teardown(void **state)
 static inline void give(enum event_kind kind)
 {
 	event.kind = kind;
-	event.pid = PID;
+	event.pid = turn_pid;
 	event.tid = PID + 1;
 	event.time_ns = now_ns;
 	assert_int_equal(wire_event(wire, &event), 0);

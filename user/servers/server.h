@@ -43,7 +43,7 @@ struct server {
 /* The first row that matches, or NULL. */
 const struct server *server_find(const struct server_evidence *evidence);
 
-/* The row of this name, or NULL. */
+/* The row of this name, or NULL; of no name (NULL) there is none. */
 const struct server *server_named(const char *name);
 
 #endif

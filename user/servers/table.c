@@ -30,7 +30,7 @@ const struct server *server_find(const struct server_evidence *evidence)
 
 const struct server *server_named(const char *name)
 {
-	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++)
+	for (size_t i = 0; name && i < sizeof(servers) / sizeof(*servers); i++)
 		if (!strcmp(servers[i]->name, name))
 			return servers[i];
 	return NULL;

@@ -113,16 +113,28 @@ static bool is_scheme(struct wire_bytes name)
 	return true;
 }
 
-/* Goes over "scheme://authority". */
-static void scheme_skip(struct wire_bytes *target)
+/* The authority of "scheme://authority/path"; of another target empty, at its beginning. */
+static struct wire_bytes authority_find(struct wire_bytes target)
 {
-	const char *colon = memchr(target->at, ':', wire_bytes_left(target));
+	const char *colon = memchr(target.at, ':', wire_bytes_left(&target));
+	struct wire_bytes authority = {target.at, target.at};
 
-	if (!colon || target->end - colon < 3 || memcmp(colon, "://", 3) ||
-	    !is_scheme((struct wire_bytes){target->at, colon}))
-		return;
-	for (target->at = colon + 3; target->at < target->end && *target->at != '/';)
-		target->at++;
+	if (!colon || target.end - colon < 3 || memcmp(colon, "://", 3) ||
+	    !is_scheme((struct wire_bytes){target.at, colon}))
+		return authority;
+	authority.at = authority.end = colon + 3;
+	while (authority.end < target.end && *authority.end != '/')
+		authority.end++;
+	return authority;
+}
+
+/* "user:password@" of it: a credential, which is no part of any path that is shown. */
+static struct wire_bytes userinfo_find(struct wire_bytes authority)
+{
+	const char *at = memrchr(authority.at, '@', wire_bytes_left(&authority));
+
+	authority.end = at ? at + 1 : authority.at;
+	return authority;
 }
 
 static struct wire_bytes query_cut(struct wire_bytes target, uint32_t rules)
@@ -136,11 +148,18 @@ static struct wire_bytes query_cut(struct wire_bytes target, uint32_t rules)
 void wire_path_put(struct wire_request_head *head, struct wire_bytes target, uint32_t rules)
 {
 	struct path path = {.rules = rules};
+	struct wire_bytes authority, userinfo;
 
 	target = query_cut(target, rules);
+	authority = authority_find(target);
+	userinfo = userinfo_find(authority);
 	if (!(rules & WIRE_PATH_KEEP_SCHEME))
-		scheme_skip(&target);
+		target.at = authority.end;
 	while (target.at < target.end && !path.cut) {
+		if (target.at == userinfo.at && userinfo.at < userinfo.end) {
+			target.at = userinfo.end;
+			continue;
+		}
 		if (*target.at == '%') {
 			target.at += path_code(&path, target);
 			continue;
