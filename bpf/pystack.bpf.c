@@ -12,9 +12,10 @@
 #include "sample.bpf.h"
 
 /* A thread state that was found is believed for so long while it does not say itself that it is
- * the one; one that was not found is not looked for again for so long. */
+ * the one; one that was not found is not looked for again for so long: less than from one tick of
+ * the fastest clock to the next, as it may have come meanwhile. */
 #define CACHE_NS  1000000000ULL
-#define ABSENT_NS 1000000ULL
+#define ABSENT_NS 500000ULL
 
 /* Threads and interpreters looked at, in pieces. */
 #define SEARCH_PIECE  64
