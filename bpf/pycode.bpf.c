@@ -5,9 +5,9 @@
  * found. tests/native compiles this file as ordinary C.
  *
  * To look at a code object costs more than all else that is done for a frame, so what was seen is
- * believed for a while: while its interpreter says that it has freed none (3.14 on); or, of an
- * object that has been there for long, for a moment. Should another have come to its place within
- * that moment, it is counted in how many frames it may have had the other's name.
+ * believed for a while: while its interpreter says that it has made none (3.13) or freed none (3.14
+ * on); before, of an object that has been there for long, for a moment. Should another have come to
+ * its place within that moment, it is counted in how many frames it may have had the other's name.
  */
 #include "sample.bpf.h"
 
@@ -15,13 +15,14 @@
 
 /* What is known of a code object that user space has been sent. */
 struct code_seen {
-	__u64 mark;	 /* of its process, address and fingerprint; 0: nothing is known */
+	__u64 mark;	 /* of its program, address and fingerprint; 0: nothing is known */
 	__u64 looked_ns; /* when it was looked at last */
 	/* What its interpreter's generation was then (struct pystack_walk); where it has none: when
 	 * it was seen first, SINCE_NEVER: another one has been at this address. */
 	__u64 since;
 	__u32 fingerprint;
-	__u32 believed; /* so often since looked_ns, on no better ground than time */
+	__u32 believed; /* so often since looked_ns, on no better ground than time, as far as
+			 * threads have said: each does when it looks again */
 };
 
 /* Not a hash: that takes locks. One object may push out another, which is sent again then. An entry
@@ -54,42 +55,55 @@ static __always_inline __u64 hash_of(__u64 word)
 	return (word ^ word >> 32) * 0x9e3779b97f4a7c15;
 }
 
-static __always_inline __u64 code_mark(__u32 tgid, __u64 code, __u32 fingerprint)
+static __always_inline __u64 code_mark(__u64 process, __u64 code, __u32 fingerprint)
 {
-	return hash_of(code ^ (__u64)fingerprint << 24) ^ (__u64)tgid << 32 ^ tgid;
+	return hash_of(code ^ (__u64)fingerprint << 24) ^ process ^ process << 32;
 }
 
-static __always_inline struct code_seen *code_slot(__u32 tgid, __u64 code)
+static __always_inline struct code_seen *code_slot(__u64 process, __u64 code)
 {
-	__u32 slot = hash_of(code ^ (__u64)tgid << 40) >> 49;
+	__u32 slot = hash_of(code ^ process << 40) >> 49;
 
 	return bpf_map_lookup_elem(&codes, &slot);
 }
 
 _Static_assert(CODE_SLOTS == 1 << (64 - 49), "the hash's upper bits are the slot");
 
-static __always_inline bool code_is_known(const struct code_seen *seen, __u32 tgid, __u64 code)
+static __always_inline bool code_is_known(const struct code_seen *seen, __u64 process, __u64 code)
 {
-	return seen->mark && seen->mark == code_mark(tgid, code, seen->fingerprint);
+	return seen->mark && seen->mark == code_mark(process, code, seen->fingerprint);
+}
+
+/* Until when it needs no look on the ground of time alone. */
+static __always_inline __u64 belief_end(const struct code_seen *seen,
+					const struct pystack_layout *layout)
+{
+	__u64 old_ns = layout->text_hash ? OLD_ALIKE_NS : OLD_NS;
+
+	/* SINCE_NEVER, or a generation from when there was one. */
+	if (seen->since > seen->looked_ns || seen->looked_ns - seen->since < old_ns)
+		return 0;
+	return seen->looked_ns + BELIEF_NS;
 }
 
 /*
- * Whether it needs no look. What another frame of this walk has is the same object: the thread
- * stands still, so both frames live, and each keeps its code object alive. So it is with another
- * thread's frame at the very same time.
+ * Whether it needs no look, and until when. What another frame of this walk has is the same object:
+ * the thread stands still, so both frames live, and each keeps its code object alive. So it is with
+ * another thread's frame at the very same time.
  */
-static __always_inline bool code_believe(struct code_seen *seen, const struct code_naming *naming,
+static __always_inline bool code_believe(struct code_seen *seen, struct code_naming *naming,
 					 const struct pystack_layout *layout)
 {
 	__u64 now_ns = naming->now_ns;
 
+	if (naming->generation) {
+		naming->until_ns = ~0ULL;
+		return seen->since == naming->generation || seen->looked_ns == now_ns;
+	}
+	naming->until_ns = belief_end(seen, layout);
 	if (seen->looked_ns == now_ns)
 		return true;
-	if (naming->generation)
-		return seen->since == naming->generation;
-	if (seen->since == SINCE_NEVER ||
-	    now_ns - seen->since < (layout->text_hash ? OLD_ALIKE_NS : OLD_NS) ||
-	    now_ns - seen->looked_ns >= BELIEF_NS)
+	if (now_ns >= naming->until_ns)
 		return false;
 	seen->believed++;
 	return true;
@@ -165,13 +179,14 @@ __noinline int code_name(struct code_naming *naming, const struct pystack_layout
 
 	if (!naming || !layout || !frame)
 		return 0;
-	seen = code_slot(naming->tgid, frame->code);
+	naming->until_ns = 0;
+	seen = code_slot(naming->process, frame->code);
 	if (!seen)
 		return 0;
 	frame->fingerprint = code_look(&naming->raw, layout, frame->code);
 	if (!frame->fingerprint)
 		return 0;
-	known = code_is_known(seen, naming->tgid, frame->code);
+	known = code_is_known(seen, naming->process, frame->code);
 	if (!known || seen->fingerprint != frame->fingerprint) {
 		if (naming->sent >= SEND_MAX)
 			return 0;
@@ -188,25 +203,96 @@ __noinline int code_name(struct code_naming *naming, const struct pystack_layout
 	if (naming->generation)
 		seen->since = naming->generation;
 	seen->believed = 0;
-	seen->mark = code_mark(naming->tgid, frame->code, frame->fingerprint);
+	seen->mark = code_mark(naming->process, frame->code, frame->fingerprint);
+	naming->until_ns = naming->generation ? ~0ULL : belief_end(seen, layout);
 	return 0;
 }
 
-__noinline int codes_name(struct code_naming *naming, const struct pystack_layout *layout,
-			  struct sample *s)
+/* What a thread has believed goes to where it is counted when another object is found there; which
+ * may have been meanwhile. */
+static __always_inline void recent_tell(struct recent_code *recent, __u64 process)
 {
-	if (!naming || !layout || !s)
+	struct code_seen *seen = code_slot(process, recent->code);
+
+	if (seen && code_is_known(seen, process, recent->code)) {
+		if (seen->fingerprint == recent->fingerprint)
+			seen->believed += recent->believed;
+		else
+			count_drops(DROP_CODE_STALE, recent->believed);
+	}
+	recent->believed = 0;
+}
+
+/* By what is known from all threads, else by a look. */
+static __always_inline void frame_name(struct code_naming *naming,
+				       const struct pystack_layout *layout, struct rec_frame *frame)
+{
+	struct code_seen *seen = code_slot(naming->process, frame->code);
+
+	if (seen && code_is_known(seen, naming->process, frame->code) &&
+	    code_believe(seen, naming, layout))
+		frame->fingerprint = seen->fingerprint;
+	else
+		code_name(naming, layout, frame);
+}
+
+/* What the thread has had at this depth is another one, or needs a look. */
+__noinline int frame_renew(struct code_naming *naming, const struct pystack_layout *layout,
+			   struct recent_code *recent, struct rec_frame *frame)
+{
+	if (!naming || !layout || !recent || !frame)
+		return 0;
+	if (recent->believed)
+		recent_tell(recent, naming->process);
+	frame_name(naming, layout, frame);
+	recent->code = frame->code;
+	recent->until_ns = frame->fingerprint ? naming->until_ns : 0;
+	recent->fingerprint = frame->fingerprint;
+	return 0;
+}
+
+/* Whether it is the one that the thread has had there. */
+static __always_inline bool frame_recall(const struct code_naming *naming,
+					 struct recent_code *recent, struct rec_frame *frame)
+{
+	if (recent->code != frame->code || naming->now_ns >= recent->until_ns)
+		return false;
+	frame->fingerprint = recent->fingerprint;
+	if (!naming->generation)
+		recent->believed++;
+	return true;
+}
+
+/* What the thread had, when that was of another program or another generation, is forgotten. */
+static __always_inline void recent_check(struct codes_recent *recent,
+					 const struct code_naming *naming)
+{
+	if (recent->process == naming->process && recent->generation == naming->generation)
+		return;
+	recent->process = naming->process;
+	recent->generation = naming->generation;
+	for (__u32 i = 0; i < RECENT_MAX; i++) {
+		recent->codes[i].until_ns = 0;
+		recent->codes[i].believed = 0;
+	}
+}
+
+__noinline int codes_name(struct code_naming *naming, const struct pystack_layout *layout,
+			  struct codes_recent *recent, struct sample *s)
+{
+	__u32 count;
+
+	if (!naming || !layout || !recent || !s)
 		return 0;
 	naming->sent = 0;
-	for (__u32 i = 0; i < STACK_PYTHON_MAX && i < s->head.python; i++) {
-		struct rec_frame *frame = &s->frames[i];
-		struct code_seen *seen = code_slot(naming->tgid, frame->code);
+	recent_check(recent, naming);
+	count = s->head.python;
+	for (__u32 i = 0; i < STACK_PYTHON_MAX && i < count; i++) {
+		__u32 depth = count - 1 - i;
+		struct recent_code *at = &recent->codes[depth & (RECENT_MAX - 1)];
 
-		if (seen && code_is_known(seen, naming->tgid, frame->code) &&
-		    code_believe(seen, naming, layout))
-			frame->fingerprint = seen->fingerprint;
-		else
-			code_name(naming, layout, frame);
+		if (!frame_recall(naming, at, &s->frames[i]))
+			frame_renew(naming, layout, at, &s->frames[i]);
 	}
 	return 0;
 }

@@ -12,9 +12,10 @@
 #include "sample.bpf.h"
 
 /* A thread state that was found is believed for so long while it does not say itself that it is
- * the one; one that was not found is not looked for again for so long. */
+ * the one; one that was not found is not looked for again for so long: less than from one tick of
+ * the fastest clock to the next, as it may have come meanwhile. */
 #define CACHE_NS  1000000000ULL
-#define ABSENT_NS 1000000ULL
+#define ABSENT_NS 500000ULL
 
 /* Threads and interpreters looked at, in pieces. */
 #define SEARCH_PIECE  64
@@ -311,18 +312,23 @@ static __always_inline void frames_take(struct pystack_walk *walk,
 	walk->deeper = 1; /* nothing but shims for very long: a circle */
 }
 
-/* Two interpreters may have freed as many. */
+/* Two interpreters may have made or freed as many. */
 static __always_inline __u64 generation_read(const struct pystack_walk *walk,
 					     const struct pystack_layout *layout)
 {
-	__u64 freed;
+	__u64 count;
 
 	if (!layout->interpreter_generation ||
 	    bpf_probe_read_user(
-		    &freed, sizeof(freed),
+		    &count, sizeof(count),
 		    (const void *)(walk->found_interpreter + layout->interpreter_generation)))
 		return 0;
-	return (freed * 0x9e3779b97f4a7c15 ^ walk->found_interpreter) | 1;
+	if (layout->flags & PYSTACK_F_MADE) {
+		count = (__u32)count;
+		if (!count)
+			return 0;
+	}
+	return (count * 0x9e3779b97f4a7c15 ^ walk->found_interpreter) | 1;
 }
 
 __noinline int pystack_take(struct pystack_walk *walk, const struct pystack_python *python,

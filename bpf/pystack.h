@@ -25,6 +25,9 @@ enum pystack_flags {
 	PYSTACK_F_OWNER = 1 << 2,
 	/* A frame lies behind its caller's in memory, as long as there is room (3.11 on). */
 	PYSTACK_F_CHUNKS = 1 << 3,
+	/* interpreter_generation is a u32: the number that the next code object gets; 0: they have
+	 * run out (3.13). */
+	PYSTACK_F_MADE = 1 << 4,
 };
 
 #define PYSTACK_OWNER_SHIM 3 /* FRAME_OWNED_BY_CSTACK, from 3.14 also ..._BY_INTERPRETER */
@@ -40,8 +43,9 @@ struct pystack_layout {
 	__u32 runtime_interpreters;
 	__u32 runtime_current;
 	__u32 interpreter_next;
-	__u32 interpreter_threads;    /* PyThreadState *, the newest */
-	__u32 interpreter_generation; /* u64: how many code objects it has freed, 0: not counted */
+	__u32 interpreter_threads; /* PyThreadState *, the newest */
+	/* u64: how many code objects it has freed; with PYSTACK_F_MADE made. 0: not counted. */
+	__u32 interpreter_generation;
 	__u16 thread_next;
 	__u16 thread_interpreter; /* PyInterpreterState * */
 	__u16 thread_self; /* what pystack.bpf.c has for the running thread: see self_of_thread() */
@@ -72,6 +76,8 @@ struct pystack_layout {
 /* The CPython of a process. */
 struct pystack_python {
 	__u64 runtime; /* address of _PyRuntime, 0: there is none to walk */
+	__u32 serial; /* another one for each program that is looked at; a child has its parent's */
+	__u32 pad;
 	struct pystack_layout layout;
 };
 

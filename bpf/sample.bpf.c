@@ -16,7 +16,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct pystack_cache);
+	__type(value, struct sampled_thread);
 } sampled SEC(".maps");
 
 /* A thread's wait. Made when the thread is, or is first seen; not in the scheduler, where memory
@@ -25,7 +25,7 @@ struct wait_sample {
 	__u64 since_ns; /* 0: it does not wait */
 	__u64 woken_ns; /* 0: not yet */
 	__u64 apart_ns; /* from the run queue's clock to CLOCK_MONOTONIC, 0: not known */
-	struct pystack_cache cache;
+	struct sampled_thread known;
 	struct sample sample;
 };
 
@@ -38,7 +38,7 @@ struct {
 
 struct scratch {
 	struct pystack_walk walk;
-	struct pystack_cache cache; /* for a thread that could have none */
+	struct sampled_thread known; /* for a thread that could have none */
 	struct sample sample;
 	__u64 addresses[STACK_NATIVE_MAX]; /* or the kernel's, which are no more */
 	struct code_naming naming;
@@ -130,7 +130,8 @@ static __always_inline void sample_natives(void *ctx, struct scratch *scratch, s
 }
 
 static __always_inline void sample_take(void *ctx, struct scratch *scratch,
-					struct pystack_cache *cache, struct sample *s, __u64 now_ns)
+					struct sampled_thread *known, struct sample *s,
+					__u64 now_ns)
 {
 	__u32 tgid = current_tgid();
 	struct pystack_python *python = bpf_map_lookup_elem(&pythons, &tgid);
@@ -138,11 +139,11 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 	if (python && python->runtime) {
 		scratch->walk.self = self_of_thread(bpf_get_current_task_btf());
 		scratch->walk.now_ns = now_ns;
-		pystack_take(&scratch->walk, python, cache, s);
-		scratch->naming.tgid = tgid;
+		pystack_take(&scratch->walk, python, &known->cache, s);
+		scratch->naming.process = (__u64)python->serial << 32 | tgid;
 		scratch->naming.now_ns = now_ns;
 		scratch->naming.generation = scratch->walk.generation;
-		codes_name(&scratch->naming, &python->layout, s);
+		codes_name(&scratch->naming, &python->layout, &known->recent, s);
 	}
 	if (sample_native)
 		sample_natives(ctx, scratch, s);
@@ -174,7 +175,7 @@ SEC("perf_event")
 int sample_clock(struct bpf_perf_event_data *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pystack_cache *cache;
+	struct sampled_thread *known;
 	struct scratch *scratch;
 	struct sample *s;
 	__u64 now_ns;
@@ -185,10 +186,12 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 	if (!scratch)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
-	cache = bpf_task_storage_get(&sampled, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!cache) {
-		cache = &scratch->cache;
-		__builtin_memset(cache, 0, sizeof(*cache));
+	known = bpf_task_storage_get(&sampled, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!known) {
+		known = &scratch->known;
+		known->cache.thread = 0;
+		known->cache.walked_ns = 0;
+		known->recent.process = 0;
 	}
 	if (sample_waits)
 		sample_wait_prepare(task);
@@ -197,7 +200,7 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 	s->head.what = SAMPLE_CPU;
 	s->head.state = STATE_CPU;
 	s->head.weight_ns = sample_period_ns;
-	sample_take(ctx, scratch, cache, s, now_ns);
+	sample_take(ctx, scratch, known, s, now_ns);
 	sample_emit(s, now_ns);
 	return 0;
 }
@@ -256,7 +259,7 @@ __hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thre
 		w->sample.head.peer = t->account.peers[(peer - 1) & (PEERS_MAX - 1)];
 		w->sample.head.peer.wait_ns = 0;
 	}
-	sample_take(ctx, scratch, &w->cache, &w->sample, now_ns);
+	sample_take(ctx, scratch, &w->known, &w->sample, now_ns);
 }
 
 __hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns)

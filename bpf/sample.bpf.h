@@ -20,10 +20,36 @@ struct sample {
 	struct rec_frame frames[STACK_FRAMES_MAX];
 };
 
+/* Frames of a thread's last stacks, counted from the outermost. Deeper ones share their places. */
+#define RECENT_MAX 128 /* a power of two */
+
+/* A code object that a thread had in a frame. */
+struct recent_code {
+	__u64 code;
+	__u64 until_ns; /* so long it needs no look */
+	__u32 fingerprint;
+	__u32 believed; /* so often, on no better ground than time; see struct code_seen */
+};
+
+/* What a thread had at the same depth: most frames of a stack are in the thread's next one, too.
+ * It lies together, where what is known of all code objects is spread over much memory. */
+struct codes_recent {
+	/* As in struct code_naming, when they were had: else they tell nothing. */
+	__u64 process;
+	__u64 generation;
+	struct recent_code codes[RECENT_MAX];
+};
+
 /* Which of its thread states a thread uses: finding it goes through those of all threads. */
 struct pystack_cache {
 	__u64 thread;	 /* address of the PyThreadState, 0: none was found */
 	__u64 walked_ns; /* when it was looked for */
+};
+
+/* What is kept of a thread from one of its samples to the next. */
+struct sampled_thread {
+	struct pystack_cache cache;
+	struct codes_recent recent;
 };
 
 #define PYSTACK_PAGE 4096
@@ -44,8 +70,8 @@ struct pystack_walk {
 	__u32 error; /* enum rec_stack_error */
 	__u32 deeper;
 	__u32 pad;
-	/* Of the thread's interpreter: the same as long as it frees no code object. 0: it does not
-	 * say. */
+	/* Of the thread's interpreter: the same as long as it frees no code object, or makes none.
+	 * 0: it does not say. */
 	__u64 generation;
 	__u8 thread_bytes[256]; /* a power of two above PYSTACK_THREAD_BYTES */
 	/* The page that a frame lies in, up to its end: most often its callers are there, too. */
@@ -65,13 +91,16 @@ int pystack_take(struct pystack_walk *walk, const struct pystack_python *python,
 struct code_naming {
 	__u64 now_ns;
 	__u64 generation; /* struct pystack_walk's */
-	__u32 tgid;
-	__u32 sent; /* of this sample's; here, as the verifier would count along */
+	__u64 process;	  /* whose: its tgid, and what it has run since its last exec() */
+	__u64 until_ns;	  /* so long the object that was named last needs no look */
+	__u32 sent;	  /* of this sample's; here, as the verifier would count along */
+	__u32 pad;
 	struct rec_raw_code raw;
 };
 
 /* The fingerprints of the sample's Python frames. Code objects that user space has not been sent
- * yet go to it, the innermost first. */
-int codes_name(struct code_naming *naming, const struct pystack_layout *layout, struct sample *s);
+ * yet go to it, the innermost first. recent is the thread's own. */
+int codes_name(struct code_naming *naming, const struct pystack_layout *layout,
+	       struct codes_recent *recent, struct sample *s);
 
 #endif

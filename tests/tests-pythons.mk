@@ -8,7 +8,7 @@
 .PHONY: pythons pythons-check
 
 PYTHONS         ?= $(abspath $(O))/pythons
-PYTHON_VERSIONS ?= 3.9 3.11 3.13 3.14
+PYTHON_VERSIONS ?= 3.9 3.11 3.13 3.14 3.15
 
 PYTHONS_O      := $(O)/tests/pythons
 PYTHONS_OTHERS := $(filter-out host,$(PYTHON_VERSIONS))

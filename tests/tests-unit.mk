@@ -27,9 +27,9 @@ PURE_SRC += user/show_options.c user/top_frame.c user/wire.c user/wire_answer.c 
 # The same, of profiles.
 PURE_SRC += $(addprefix user/,code_table.c decode_stack.c profile.c profile_files.c \
 	profile_format.c profile_output.c profile_run.c profile_sums.c profile_words.c profiler.c \
-	profiler_counts.c stack_frames.c stack_store.c sinks/folded.c sinks/hottest.c \
-	sinks/pprof.c sinks/pstats.c sinks/speedscope.c sinks/svg.c sinks/svg_colours.c \
-	sinks/svg_frames.c)
+	profiler_counts.c stack_frames.c stack_queue.c stack_store.c sinks/folded.c \
+	sinks/hottest.c sinks/pprof.c sinks/pstats.c sinks/speedscope.c sinks/svg.c \
+	sinks/svg_colours.c sinks/svg_frames.c)
 PURE_MADE := $(O)/sinks/profile.pb-c.c
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o) $(SAN_O)/sinks/profile.pb-c.o
 PURE_LIBS := -ljansson -lprotobuf-c -lz -lm

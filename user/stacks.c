@@ -31,6 +31,7 @@ struct stacks {
 	struct tracer *tracer;
 	struct tried *processes;
 	size_t count, room;
+	uint32_t serial; /* of the last Python that was found */
 };
 
 int stacks_new(struct tracer *tracer, struct stacks **out)
@@ -120,7 +121,9 @@ static int process_try(struct stacks *stacks, struct tried *process, const struc
 	}
 	if (answer.verdict != STACK_USABLE)
 		return 0;
-	python = (struct pystack_python){.runtime = where.runtime, .layout = process->layout.walk};
+	python = (struct pystack_python){.runtime = where.runtime,
+					 .serial = ++stacks->serial,
+					 .layout = process->layout.walk};
 	err = tracer_python_set(stacks->tracer, worker->pid, &python);
 	process->usable = !err;
 	threads_prepare(stacks, worker->pid);

@@ -22,7 +22,7 @@ AIM_LOST = 0.3  # percent at 99 Hz
 HZ, FAST_HZ = 99, 999
 DEPTH = 30
 PIECE_S = 1.0
-WARM_S = 10.5  # code that has been seen for long is looked at four times a second
+WARM_S = 4.5  # code that has been seen so long is looked at nine times a second at most
 NEW_S = 0.3
 THREADS = 160
 

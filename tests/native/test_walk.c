@@ -270,7 +270,14 @@ static void replaced_check(const char *name)
 	assert_int_not_equal(print_at(&image, &layout, old_ns + 9 * SECOND + 1), print);
 	assert_int_equal(sent.count, 1);
 	assert_int_equal(walk_stale(), 1);
-	/* Nor is what has been there for a short time. */
+	/* What has been there for a short time is so for a shorter one; what is new is not. */
+	walk_forget();
+	print = print_at(&image, &layout, START_NS);
+	print = print_at(&image, &layout, START_NS + SECOND);
+	assert_int_equal(print_at(&image, &layout, START_NS + SECOND + SECOND / 41), print);
+	word_change(&image, lines, word_change(&image, lines, 0) + 8);
+	assert_int_not_equal(print_at(&image, &layout, START_NS + SECOND + SECOND / 40), print);
+	assert_int_equal(walk_stale(), 1);
 	walk_forget();
 	print = print_at(&image, &layout, START_NS);
 	word_change(&image, lines, word_change(&image, lines, 0) + 8);
@@ -284,14 +291,20 @@ static void test_replaced_code_is_seen(void **state)
 	images_each(replaced_check);
 }
 
+static unsigned int images_counted;
+
 static void counted_check(const char *name)
 {
+	struct python_location where = {0};
+	uint64_t interpreter, counted, lines;
 	struct python_layout layout;
-	uint64_t interpreter, freed, lines;
+	struct stack_answer answer;
 	struct image image;
 	uint32_t print;
 
 	image_open(name, &image, &layout);
+	where.runtime = image.runtime;
+	where.version = image.version;
 	if (!layout.walk.interpreter_generation) {
 		image_free(&image);
 		return;
@@ -303,22 +316,32 @@ static void counted_check(const char *name)
 	for (uint64_t next = interpreter; next;
 	     assert_int_equal(image_read(interpreter + layout.walk.interpreter_next, &next, 8), 0))
 		interpreter = next;
-	freed = interpreter + layout.walk.interpreter_generation;
+	counted = interpreter + layout.walk.interpreter_generation;
 	walk_forget();
 	print = print_at(&image, &layout, START_NS);
 	lines = result.frames[0].code + layout.walk.code_lines;
 	word_change(&image, lines, word_change(&image, lines, 0) + 8);
 	assert_int_equal(print_at(&image, &layout, START_NS + 9 * SECOND), print);
-	word_change(&image, freed, word_change(&image, freed, 0) + 1);
+	word_change(&image, counted, word_change(&image, counted, 0) + 1);
 	assert_int_not_equal(print_at(&image, &layout, START_NS + 9 * SECOND + 1), print);
 	assert_int_equal(sent.count, 1);
 	assert_int_equal(walk_stale(), 0);
+	images_counted++;
+	/* Where the next object's number is one that an object has, nothing is counted there. */
+	word_change(&image, counted, 1);
+	assert_int_equal(python_stack_try(1, &where, &layout, &answer), 0);
+	assert_int_equal(answer.verdict, STACK_USABLE);
+	if (layout.walk.flags & PYSTACK_F_MADE)
+		assert_int_equal(layout.walk.interpreter_generation, 0);
 	image_free(&image);
 }
 
-static void test_counted_frees_are_exact(void **state)
+/* 3.13, 3.14 and 3.15. */
+static void test_counted_code_is_exact(void **state)
 {
+	images_counted = 0;
 	images_each(counted_check);
+	assert_int_equal(images_counted, 3);
 }
 
 /* A thread that is no thread of this process. */
@@ -410,7 +433,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_frames_are_what_python_says),
 		cmocka_unit_test(test_freed_code_has_no_name),
 		cmocka_unit_test(test_replaced_code_is_seen),
-		cmocka_unit_test(test_counted_frees_are_exact),
+		cmocka_unit_test(test_counted_code_is_exact),
 		cmocka_unit_test(test_strangers_have_none),
 		cmocka_unit_test(test_damaged_images_end),
 	};

@@ -57,6 +57,7 @@ const volatile __u64 wakeup_bytes;
 static struct code_seen native_codes[CODE_SLOTS];
 static struct counters native_counters;
 static struct walk_sent *native_sent;
+static struct codes_recent native_recent; /* one for all threads: the harder */
 
 static void *native_lookup(const void *map, const void *key)
 {
@@ -80,6 +81,7 @@ void walk_forget(void)
 {
 	memset(native_codes, 0, sizeof(native_codes));
 	memset(&native_counters, 0, sizeof(native_counters));
+	memset(&native_recent, 0, sizeof(native_recent));
 }
 
 uint64_t walk_stale(void)
@@ -100,11 +102,11 @@ void walk_thread(const struct python_layout *layout, const struct walk_of *of,
 	walk.self = of->self;
 	walk.now_ns = of->now_ns;
 	pystack_take(&walk, &python, &cache, &sample);
-	naming.tgid = WALK_PID;
+	naming.process = WALK_PID;
 	naming.now_ns = of->now_ns;
 	naming.generation = walk.generation;
 	native_sent = sent;
-	codes_name(&naming, &layout->walk, &sample);
+	codes_name(&naming, &layout->walk, &native_recent, &sample);
 	out->error = sample.head.error;
 	out->flags = sample.head.flags;
 	out->count = sample.head.python;

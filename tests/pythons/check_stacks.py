@@ -3,12 +3,12 @@
 """Whether stacks are what they are on the Pythons of other releases.
 
 Usage: check_stacks.py STACKLOG PYTHONS MARKERS VERSION...
-For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread) and
-the uWSGI of that Python, stripped and not, with tests/stacks/truth_app.py and the marker
-MARKERS/VERSION/python, and compares what this host's STACKLOG took of them with what they say of
-themselves. Then whether code that comes and goes is named as what it was (tests/stacks/freed.py).
-Prints a table; exit status 1 if something is not so. STACKS_SECONDS is how long each is sampled.
-Needs root.
+For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread),
+the uWSGI and the mod_wsgi of that Python, stripped and not, with tests/stacks/truth_app.py and the
+marker MARKERS/VERSION/python, and compares what this host's STACKLOG took of them with what they
+say of themselves. Then whether code that comes and goes is named as what it was
+(tests/stacks/freed.py). Prints a table; exit status 1 if something is not so. STACKS_SECONDS is how
+long each is sampled. Needs root.
 """
 import os
 import signal
@@ -19,8 +19,8 @@ STACKS = os.path.join(os.path.dirname(HERE), "stacks")
 sys.path[:0] = [HERE, STACKS]
 
 import truth  # noqa: E402
-from check_states import (Failed, Program, READY_S, case_name, cases, free_port,  # noqa: E402
-                          server_command)
+from server_cases import case_name, cases, server_command  # noqa: E402
+from check_states import Failed, Program, READY_S, free_port  # noqa: E402
 
 HZ = 999
 SECONDS = float(os.environ.get("STACKS_SECONDS", 30))
@@ -38,10 +38,9 @@ def is_ready(address):
 
 def case_run(case, stacklog, marker):
     address = ("127.0.0.1", free_port())
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([marker, STACKS]),
-               PYTHONDONTWRITEBYTECODE="1")
-    command = server_command(case, address[1], "truth_app:application")
-    with Program(command, signal.SIGTERM, env) as server:
+    script = os.path.join(STACKS, "truth_app.py")
+    with server_command(case, address[1], script, marker) as (command, env), \
+            Program(command, signal.SIGTERM, env) as server:
         server.wait_for(lambda: is_ready(address), READY_S, f"the {case.kind} of {case.version}")
         return truth.measure(stacklog, address, server.process.pid, HZ, SECONDS)
 

@@ -3,12 +3,12 @@
 """Whether the tracer tells the states, and the GIL's above all, on the Pythons of other releases.
 
 Usage: check_states.py WSGISCOPE PYTHONS MARKERS VERSION...
-For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread) and
-the uWSGI of that Python with the marker MARKERS/VERSION/python, stripped as Debian's are and then
-not (the host's only as they are); traces them with this host's WSGISCOPE, and compares each request
-with what is true of it: the thread's own CPU clock, and when it was blocked by the scheduler's log
-(tests/e2e/switchlog.py). Prints a table; exit status 1 if something is not so. Needs root and, for
-tracefs, a mount namespace of its own. Ends what it started, by its PID.
+For each VERSION, a folder of pythons.sh below PYTHONS or `host`, it runs the gunicorn (gthread),
+the uWSGI and the mod_wsgi of that Python with the marker MARKERS/VERSION/python, stripped as
+Debian's are and then not (the host's only as they are); traces them with this host's WSGISCOPE, and
+compares each request with what is true of it: the thread's own CPU clock, and when it was blocked
+by the scheduler's log (tests/e2e/switchlog.py). Prints a table; exit status 1 if something is not
+so. Needs root and, for tracefs, a mount namespace of its own. Ends what it started, by its PID.
 """
 import http.client
 import json
@@ -26,12 +26,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 
 import procs  # noqa: E402
+from server_cases import UNSTRIPPED, case_name, cases, server_command  # noqa: E402
 from switchlog import INSTANCES, SwitchLog  # noqa: E402
 
-HOST_PYTHON = "/usr/bin/python3"
-UNSTRIPPED = "/unstripped"  # of pythons.sh; what it has is found there before it is in /usr
-UNSTRIPPED_ENV = ["env", f"PATH={UNSTRIPPED}:/usr/bin:/bin", f"LD_LIBRARY_PATH={UNSTRIPPED}",
-                  "PYTHONHOME=/usr"]
 READY_S, RECORD_S, END_S = 30, 8, 10
 WAYS = ("sleep", "spin", "gil", "lock")  # of states_app.py
 REPEAT = 5
@@ -45,13 +42,6 @@ LOCK_MS = 2  # of contenders' time: a wait for the GIL that was not told from a 
 
 class Failed(Exception):
     """What was to be compared did not come about."""
-
-
-class Case(NamedTuple):
-    version: str
-    kind: str  # gunicorn or uwsgi, as the records name it
-    unstripped: bool
-    prefix: list  # what runs a command in that Python's folder
 
 
 class Span(NamedTuple):
@@ -143,17 +133,6 @@ class Program:
             raise Failed(f"{failure}\n{self.read('err')[-2000:]}") from None
 
 
-def server_command(case, port, application="states_app:application"):
-    if case.kind == "gunicorn":
-        python = f"python{case.version}" if case.prefix else HOST_PYTHON
-        return [*case.prefix, python, "/usr/bin/gunicorn", "--bind", f"127.0.0.1:{port}",
-                "--workers", "1", "--worker-class", "gthread", "--threads", "4",
-                "--graceful-timeout", "2", application]
-    return [*case.prefix, "uwsgi", "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}",
-            "--master", "--processes", "1", "--threads", "4", "--enable-threads", "--die-on-term",
-            "--need-app", "--disable-logging", "--module", application]
-
-
 def fetch(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
@@ -208,8 +187,9 @@ def records_by_uid(tracer):
 def case_run(case, wsgiscope, marker):
     """[Request]"""
     port = free_port()
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([marker, HERE]), PYTHONDONTWRITEBYTECODE="1")
-    with Program(server_command(case, port), signal.SIGTERM, env) as server:
+    script = os.path.join(HERE, "states_app.py")
+    with server_command(case, port, script, marker) as (command, env), \
+            Program(command, signal.SIGTERM, env) as server:
         server.wait_for(lambda: is_ready(port), READY_S, f"the {case.kind} of {case.version}")
         python_check(case, server.process.pid)
         command = [wsgiscope, "trace", "--json", "-p", str(server.process.pid)]
@@ -330,10 +310,6 @@ def row_print(case, requests, faults):
     print(f"{case_name(case)}{''.join(cells)}{'FAILED' if faults else 'ok'}", flush=True)
 
 
-def case_name(case):
-    return f"{case.version + (' unstripped' if case.unstripped else ''):17}{case.kind:10}"
-
-
 def case_check(case, wsgiscope, marker):
     """The faults of one server, after its row of the table."""
     try:
@@ -346,19 +322,6 @@ def case_check(case, wsgiscope, marker):
     faults += gil_faults(requests)
     row_print(case, requests, faults)
     return faults
-
-
-def cases(pythons, versions):
-    for version in versions:
-        root = "/" if version == "host" else os.path.join(pythons, version)
-        prefix = [] if version == "host" else [os.path.join(HERE, "pythons.sh"), "run", version]
-        for kind in ("gunicorn", "uwsgi"):
-            if not os.path.lexists(os.path.join(root, "usr/bin", kind)):
-                print(f"{version:17}{kind:10}SKIPPED: {root} has no {kind}")
-                continue
-            yield Case(version, kind, False, prefix)
-            if prefix:
-                yield Case(version, kind, True, prefix + UNSTRIPPED_ENV)
 
 
 def main():

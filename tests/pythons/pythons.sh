@@ -28,6 +28,7 @@ releases()
 	3.11 bookworm
 	3.13 trixie
 	3.14 forky sid
+	3.15 forky sid
 	END
 }
 
@@ -37,7 +38,7 @@ releases()
 packages()
 {
 	echo "python3 python$1-dbg elfutils libpython$1-dev gcc libc6-dev" \
-		"gunicorn uwsgi-core uwsgi-plugin-python3"
+		"gunicorn uwsgi-core uwsgi-plugin-python3 libapache2-mod-wsgi-py3"
 }
 
 say()

@@ -100,6 +100,15 @@ static const struct fixed_layout {
 #define SELF_SHIFT     8
 #endif
 
+/* PyInterpreterState.func_state.next_version of 3.13, which its debug offsets do not know: there
+ * in all releases, but behind mutexes that have other sizes on other machines, and not in a build
+ * without GIL. python_stack_try() looks whether it fits the code objects. */
+#ifdef __x86_64__
+#define MADE_313 17000
+#else
+#define MADE_313 0
+#endif
+
 /* From 3.13 on: where the numbers stand in _Py_DebugOffsets, each 8 bytes. */
 static const struct debug_places {
 	uint8_t minor;
@@ -111,13 +120,15 @@ static const struct debug_places {
 	uint16_t code_file, code_name, code_qualname, code_lines, code_first_line, code_start;
 	uint16_t object_type, type_name, bytes_size, bytes_data;
 	uint16_t text_state, text_length, text_ascii;
+	/* These are offsets themselves; 0: interpreter_generation is enough. */
+	uint16_t interpreter_made, code_version;
 } debug_places[] = {
-	{13,  2,   40,	64,  72,  0,   168, 176, 184, 192, 216, 232, 240, 248,
-	 264, 280, 288, 296, 304, 312, 344, 360, 376, 520, 528, 544, 552, 560},
-	{14,  8,   40,	64,  72,  160, 192, 200, 208, 216, 240, 256, 264, 272,
-	 288, 320, 328, 336, 344, 352, 384, 408, 424, 600, 608, 624, 632, 640},
-	{15,  8,   40,	64,  72,  160, 192, 200, 208, 240, 264, 320, 328, 336,
-	 352, 384, 392, 400, 408, 416, 448, 472, 488, 696, 704, 720, 728, 736},
+	{13,  2,   40,	64,  72,  0,   168, 176, 184, 192, 216, 232, 240, 248,	    264,
+	 280, 288, 296, 304, 312, 344, 360, 376, 520, 528, 544, 552, 560, MADE_313, 92},
+	{14,  8,   40,	64,  72,  160, 192, 200, 208, 216, 240, 256, 264, 272, 288,
+	 320, 328, 336, 344, 352, 384, 408, 424, 600, 608, 624, 632, 640, 0,   0},
+	{15,  8,   40,	64,  72,  160, 192, 200, 208, 240, 264, 320, 328, 336, 352,
+	 384, 392, 400, 408, 416, 448, 472, 488, 696, 704, 720, 728, 736, 0,   0},
 };
 
 /* The beginning of struct _Py_DebugOffsets, itself the beginning of _PyRuntime. */
@@ -217,6 +228,11 @@ static int debug_layout_find(const struct debug_head *debug, const uint8_t *head
 		return -ENOTSUP;
 	walk_take(at, &reader, &out->walk);
 	objects_take(at, &reader, debug->free_threaded, &out->objects);
+	if (at->interpreter_made && !debug->free_threaded) {
+		out->walk.interpreter_generation = at->interpreter_made;
+		out->walk.flags |= PYSTACK_F_MADE;
+		out->objects.code_version = at->code_version;
+	}
 	return reader.bad || debug->free_threaded > 1 ? -EBADMSG : 0;
 }
 

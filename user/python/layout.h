@@ -39,6 +39,7 @@ struct python_objects {
 	uint32_t code_qualname;	       /* the same, 0: has none */
 	uint32_t code_lines;	       /* bytes * */
 	uint32_t code_first_line;      /* int */
+	uint32_t code_version;	       /* u32, which PYSTACK_F_MADE counts on; 0: not needed */
 	enum python_lines lines;
 };
 

@@ -32,7 +32,9 @@ struct trial {
 	unsigned int threads_good, threads_bad;
 	unsigned int frames_good, frames_bad;
 	struct python_types types;
-	uint64_t none; /* 0: not seen */
+	uint64_t none;	       /* 0: not seen */
+	uint32_t version_last; /* of the code objects of an interpreter, the newest that was seen */
+	bool is_uncounted;     /* interpreter_generation is not what it should be */
 	struct python_code *code;
 };
 
@@ -42,6 +44,18 @@ static uint64_t word_at(const uint8_t *bytes, uint32_t at)
 
 	memcpy(&word, bytes + at, sizeof(word));
 	return word;
+}
+
+/* A code object's version: no two of an interpreter have the same (but 0, when they have run out).
+ */
+static void version_take(struct trial *trial, uint64_t code)
+{
+	const uint32_t at = trial->layout->objects.code_version;
+	uint32_t version;
+
+	if (at && !memory_read(trial->pid, code + at, &version, sizeof(version)) &&
+	    version > trial->version_last)
+		trial->version_last = version;
 }
 
 /* The frame at *frame, which becomes the one that called it. 0, -errno: it could not be read. */
@@ -70,6 +84,7 @@ static int frame_try(struct trial *trial, uint64_t *frame)
 		trial->frames_bad++;
 	else
 		trial->frames_good++;
+	version_take(trial, code);
 	return err == -ESRCH ? err : 0;
 }
 
@@ -113,6 +128,23 @@ static int threads_try(struct trial *trial, uint64_t interpreter)
 	return err == -EFAULT ? 0 : err;
 }
 
+/* The next code object's version comes after all that there are. Where that is not so, the count is
+ * not used; the frames are sound all the same. */
+static int generation_try(struct trial *trial, uint64_t interpreter)
+{
+	const struct pystack_layout *walk = &trial->layout->walk;
+	uint32_t next;
+	int err;
+
+	if (!(walk->flags & PYSTACK_F_MADE) || !trial->version_last)
+		return 0;
+	err = memory_read(trial->pid, interpreter + walk->interpreter_generation, &next,
+			  sizeof(next));
+	if (err == -EFAULT || (!err && next && next <= trial->version_last))
+		trial->is_uncounted = true;
+	return err == -EFAULT ? 0 : err;
+}
+
 static int interpreters_try(struct trial *trial)
 {
 	const struct pystack_layout *walk = &trial->layout->walk;
@@ -121,7 +153,10 @@ static int interpreters_try(struct trial *trial)
 				      &interpreter);
 
 	for (int i = 0; !err && interpreter && i < INTERPRETERS_MAX; i++) {
+		trial->version_last = 0;
 		err = threads_try(trial, interpreter);
+		if (!err)
+			err = generation_try(trial, interpreter);
 		if (!err)
 			err = memory_pointer_read(trial->pid, interpreter + walk->interpreter_next,
 						  &interpreter);
@@ -192,6 +227,8 @@ int python_stack_try(pid_t pid, const struct python_location *where, struct pyth
 			return err;
 		layout->types = trial.types;
 		layout->walk.none = trial.none;
+		if (trial.is_uncounted)
+			layout->walk.interpreter_generation = 0;
 		trial_judge(&trial, out);
 		if (out->verdict == STACK_USABLE)
 			return 0;
