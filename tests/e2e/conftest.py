@@ -45,21 +45,27 @@ def marker():
     return servers.marker_path()
 
 
-@pytest.fixture(scope="session")
-def tracefs():
-    """Mounted for the run where it is not (the tracer needs no mount; the tests look at it)."""
-    folder = os.path.dirname(tracer_module.UPROBE_EVENTS)
-    mounted = False
-    if os.geteuid() == 0 and not os.path.exists(tracer_module.UPROBE_EVENTS):
-        mounted = not subprocess.run(["mount", "-t", "tracefs", "tracefs", folder],
-                                     check=False).returncode
-    yield
-    if mounted:
+TRACEFS = os.path.dirname(tracer_module.UPROBE_EVENTS)
+mounted = []
+
+
+def pytest_sessionstart(session):
+    """tracefs is mounted for the run where it is not (the tracer needs no mount; the tests look at
+    it), by the process whose workers run the tests."""
+    if (not hasattr(session.config, "workerinput") and os.geteuid() == 0 and
+            not os.path.exists(tracer_module.UPROBE_EVENTS) and
+            not subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACEFS],
+                               check=False).returncode):
+        mounted.append(TRACEFS)
+
+
+def pytest_sessionfinish():
+    for folder in mounted:
         subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(scope="session")
-def wsgiscope(marker, tracefs):
+def wsgiscope(marker):
     """The tracer's path, where it exists and this machine lets it attach."""
     if not os.path.exists(tracer_module.BINARY):
         pytest.skip("%s is not built (make)" % tracer_module.BINARY)

@@ -49,6 +49,13 @@ def entries(pid, name):
     return len(keys(pid, name))
 
 
+def requests(pid):
+    """How many requests lie in its table: the keys of its slots that are not free."""
+    groups = bpftool("map", "dump", "id", map_id(pid, "request_keys"))
+    words = [bytes(int(byte, 16) for byte in group["value"]) for group in groups]
+    return sum(word[at:at + 8] != bytes(8) for word in words for at in range(0, len(word), 8))
+
+
 def strangers(pid, name):
     """The processes in a map whose keys are PIDs that do not live."""
     found = [int.from_bytes(key, "little") for key in keys(pid, name)]

@@ -14,6 +14,8 @@ from cases import CASES, requests
 from records import EXACT_END, check_application, check_client, check_times, check_writes
 from tracer import Tracer
 
+pytestmark = pytest.mark.alone
+
 REPEAT = 4
 Run = collections.namedtuple("Run", "server sent records oracle responses lost workers")
 

@@ -14,6 +14,8 @@ import procs
 from known_answers import StatesServer
 from tracer import Tracer, run
 
+pytestmark = pytest.mark.alone
+
 HZ = 499
 
 

@@ -11,6 +11,8 @@ from conftest import need_server
 from known_answers import (BusyCpu, StatesServer, Traced, Truth, build_gil_oracle, check_states,
                            check_sum, last_cpu, shown)
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def extension(wsgiscope):

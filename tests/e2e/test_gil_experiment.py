@@ -12,6 +12,8 @@ from conftest import need_server
 from known_answers import StatesServer, check_sum
 from tracer import Tracer
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 3
 KINDS = {"gunicorn-gthread": "gunicorn gthread", "uwsgi": "uWSGI"}
 SHAPES = [(10, 1), (2, 5)]

@@ -115,7 +115,7 @@ def test_stopped(wsgiscope):
 
 def asleep_in(server, tracer):
     """A request has begun."""
-    return kernel.entries(tracer.pid, "requests") == 1
+    return kernel.requests(tracer.pid) == 1
 
 
 def test_detached_while_stopped(wsgiscope):
@@ -237,7 +237,7 @@ def test_many_children(wsgiscope, marker):
                 assert (counted, daemon.total("wsgiscope_dropped_total")) == (1200, 0)
                 assert kernel.keys(daemon.pid, "processes") == [
                     process.pid.to_bytes(4, "little")]
-                assert kernel.entries(daemon.pid, "requests") == 0
+                assert kernel.requests(daemon.pid) == 0
                 assert daemon.total("wsgiscope_attached_processes") == 1
         finally:
             process.stdin.close()

@@ -14,6 +14,8 @@ import client
 from conftest import need_server
 from known_answers import StatesServer, Traced, shown
 
+pytestmark = pytest.mark.alone
+
 
 @contextlib.contextmanager
 def one_thread(kind):

@@ -19,6 +19,8 @@ sys.path.insert(0, STACKS)
 
 import truth  # noqa: E402
 
+pytestmark = pytest.mark.alone
+
 KINDS = ["gunicorn-sync", "gunicorn-gthread", "uwsgi", "mod_wsgi-embedded", "mod_wsgi-daemon"]
 HZ, SECONDS = 999, 4
 POINTS = 4  # at some 3,000 samples; tests/pythons/check_stacks.py asks for 2 at 20,000

@@ -23,6 +23,8 @@ from tracer import Tracer
 from known_answers import (BusyCpu, StatesServer, Traced, check_states, check_sum,
                            last_cpu, near, real_disk, shown)
 
+pytestmark = pytest.mark.alone
+
 KINDS = ["gunicorn-sync", "gunicorn-gthread", "uwsgi"]
 MANY = 10_000
 POSTGRES = max(glob.glob("/usr/lib/postgresql/*/bin"), default="/usr/lib/postgresql/bin")

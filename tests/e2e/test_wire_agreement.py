@@ -12,6 +12,8 @@ import servers
 from client import Connection, Request, fetch
 from tracer import Tracer
 
+pytestmark = pytest.mark.alone
+
 SAME_THREAD = {"gunicorn-sync", "gunicorn-gthread", "uwsgi", "wsgiref", "mod_wsgi-embedded"}
 # The ways whose answer the marker and the wire see end at the same write.
 WAYS = [("list", 3, 100, 8), ("chunks", 3, 100, 8), ("gen", 5, 100, 4), ("slow", 2, 100, 4),

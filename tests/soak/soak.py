@@ -126,11 +126,11 @@ class Soak:
         """Waits until all is counted and no request lies in the maps; what there is then."""
         pid, asked = self.daemon.pid, self.asked()
         procs.until(lambda: self.daemon.total("wsgi_requests_total") == asked
-                    and not kernel.entries(pid, "requests"), 10, 0.2)
+                    and not kernel.requests(pid), 10, 0.2)
         samples = self.daemon.samples()
         return {"asked": asked, "counted": total(samples, "wsgi_requests_total"),
                 "lost": total(samples, "wsgiscope_dropped_total"),
-                "requests": kernel.entries(pid, "requests"),
+                "requests": kernel.requests(pid),
                 "strangers": kernel.strangers(pid, "processes"),
                 "processes": kernel.entries(pid, "processes"),
                 "listeners": kernel.entries(pid, "listeners"),
