@@ -17,6 +17,7 @@ struct ring_map ring SEC(".maps");
 struct counters_map counters SEC(".maps");
 
 __u32 processes_version = 1;
+__u64 process_bits[PROCESS_BITS / 64];
 const volatile bool track_all = false;
 const volatile bool sample_waits = false;
 const volatile bool sample_outside = false;

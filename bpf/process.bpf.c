@@ -49,6 +49,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		count_drop(DROP_REQUESTS_FULL);
 		return 0;
 	}
+	process_bit_set(other);
 	processes_changed();
 	python_inherit(tgid, other);
 	process_tell_of(REC_PROCESS_FORK, tgid, parent->pid, other);
@@ -108,6 +109,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		return 0;
 	}
 	bpf_map_delete_elem(&processes, &tgid);
+	process_bit_clear(tgid);
 	bpf_map_delete_elem(&pythons, &tgid);
 	processes_changed();
 	process_tell_of(REC_PROCESS_EXIT, tgid, task->pid, 0);

@@ -53,6 +53,7 @@ static __always_inline struct process *process_of_mark(__u32 tgid)
 		count_drop(DROP_REQUESTS_FULL);
 		return NULL;
 	}
+	process_bit_set(tgid);
 	processes_changed();
 	process_tell(REC_PROCESS_NEW);
 	return process_find(tgid);

@@ -190,6 +190,11 @@ extern struct counters_map counters SEC(".maps");
  * its process holds, and a request costs one look-up less. Never 0. */
 extern __u32 processes_version;
 
+/* A bit for each tgid that there can be (PID_MAX_LIMIT): whether it is in `processes`. User space
+ * sets them, too. */
+#define PROCESS_BITS (4 * 1024 * 1024)
+extern __u64 process_bits[PROCESS_BITS / 64];
+
 /* Knobs: set before loading, constant after. */
 extern const volatile bool track_all;	    /* a process that runs a mark is traced from then on */
 extern const volatile bool sample_waits;    /* threads' waits are sampled */
@@ -205,9 +210,33 @@ static __always_inline __u32 current_tgid(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
+static __always_inline __u64 *process_word(__u32 tgid)
+{
+	return &process_bits[tgid % PROCESS_BITS / 64];
+}
+
+/* With every change of `processes`: a bit says whether there is an entry, before it is looked for.
+ */
+static __always_inline void process_bit_set(__u32 tgid)
+{
+	__sync_fetch_and_or(process_word(tgid), 1ULL << tgid % 64);
+}
+
+static __always_inline void process_bit_clear(__u32 tgid)
+{
+	__sync_fetch_and_and(process_word(tgid), ~(1ULL << tgid % 64));
+}
+
+/* All processes of the host pay for this in their system calls: those that are not traced by one
+ * load. */
+static __always_inline bool process_may_be(__u32 tgid)
+{
+	return *process_word(tgid) >> tgid % 64 & 1;
+}
+
 static __always_inline struct process *process_find(__u32 tgid)
 {
-	return bpf_map_lookup_elem(&processes, &tgid);
+	return process_may_be(tgid) ? bpf_map_lookup_elem(&processes, &tgid) : NULL;
 }
 
 /* NULL: it has none yet. */

@@ -13,34 +13,55 @@
 static __u64 calls_open;
 
 /* Where no marker is: more of an answer whose turn has been taken, or the next one's. */
-static __always_inline bool answer_begin(const struct process *p, struct file *file, __u64 conn)
+static __always_inline bool answer_begin(__u32 flags, struct file *file, __u64 conn)
 {
-	if ((p->flags & (PROCESS_WIRE | PROCESS_MARKED)) != PROCESS_WIRE || !is_accepted(file))
+	if ((flags & (PROCESS_WIRE | PROCESS_MARKED)) != PROCESS_WIRE || !is_accepted(file))
 		return false;
 	return thread_get() && !turn_answer(conn, family_of_file(file));
 }
 
+/* What the process's entry says, enum process_flags; of a thread that has it noted, from there.
+ * False: it is not traced. */
+static __always_inline bool flags_find(__u32 tgid, const struct thread *t, __u32 *flags)
+{
+	__u32 version = *(volatile __u32 *)&processes_version;
+	struct process *p;
+
+	if (t && t->version == version) {
+		*flags = t->process;
+		return true;
+	}
+	p = process_find(tgid);
+	if (p)
+		*flags = p->flags;
+	return p;
+}
+
 static __always_inline int write_enter(enum call_kind kind, int fd, __u64 buffer, __u64 wanted)
 {
-	__u32 tgid = current_tgid();
-	struct process *p = process_find(tgid);
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct rec_request *r;
 	struct thread *t;
 	struct file *file;
+	__u32 flags;
 	__u64 conn;
 
-	if (!p)
+	if (!process_may_be(task->tgid))
+		return 0;
+	t = thread_find_of(task);
+	if (!flags_find(task->tgid, t, &flags))
 		return 0;
 	file = file_of_fd(fd);
 	conn = file ? conn_of_file(file) : 0;
 	if (!conn)
 		return 0;
 	r = request_lookup(conn);
-	if (!r && answer_begin(p, file, conn))
+	if (!r && answer_begin(flags, file, conn))
 		r = request_lookup(conn);
-	if (!r || r->h.tgid != tgid)
+	if (!r || r->h.tgid != (__u32)task->tgid)
 		return 0;
-	t = thread_get();
+	if (!t)
+		t = thread_get();
 	if (!t)
 		return 0;
 	if (!r->writes.family)

@@ -303,9 +303,17 @@ int tracer_attach_mark(struct tracer *tracer, enum tracer_mark mark, int perf_fd
 	return *out ? 0 : -errno;
 }
 
-/* Threads in traced processes look their process up again. */
-static void processes_changed(struct tracer *tracer)
+/* As process_bit_set() and _clear() of bpf/state.bpf.h. Threads in traced processes look their
+ * process up again. */
+static void processes_changed(struct tracer *tracer, pid_t pid, bool traced)
 {
+	__u64 *words = tracer->skel->bss->process_bits;
+	__u64 bit = UINT64_C(1) << pid % 64;
+
+	if (traced)
+		__atomic_or_fetch(&words[pid / 64], bit, __ATOMIC_RELEASE);
+	else
+		__atomic_and_fetch(&words[pid / 64], ~bit, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&tracer->skel->data->processes_version, 1, __ATOMIC_RELEASE);
 }
 
@@ -318,14 +326,14 @@ int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_pro
 		__u64 gil[TRACER_GILS_MAX];
 	} process = {.flags = from->flags, .gil_bytes = from->gil_bytes};
 	__u32 key = pid;
-
 	int err;
 
 	for (int i = 0; i < TRACER_GILS_MAX; i++)
 		process.gil[i] = from->gil[i];
 	err = bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, &process,
 				  BPF_ANY);
-	processes_changed(tracer);
+	if (!err)
+		processes_changed(tracer, pid, true);
 	return err;
 }
 
@@ -334,7 +342,7 @@ void tracer_process_forget(struct tracer *tracer, pid_t pid)
 	__u32 key = pid;
 
 	bpf_map_delete_elem(bpf_map__fd(tracer->skel->maps.processes), &key);
-	processes_changed(tracer);
+	processes_changed(tracer, pid, false);
 }
 
 int tracer_python_set(struct tracer *tracer, pid_t pid, const struct pystack_python *python)

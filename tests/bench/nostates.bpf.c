@@ -29,11 +29,11 @@ int thread_wakeup(void *ctx)
 	return 0;
 }
 
-__hidden void account_begin(struct thread *t, __u64 start_ns)
+__hidden void account_begin(struct thread *t, struct task_struct *task, __u64 start_ns)
 {
 }
 
-__hidden void account_end(struct thread *t, struct rec_request *r)
+__hidden void account_end(struct thread *t, struct task_struct *task, struct rec_request *r)
 {
 }
 
