@@ -139,8 +139,9 @@ static void python_run(struct check_context *context, struct check_result *resul
 	if (!tree_searched(&any, context, result))
 		return;
 	if (any.matching)
-		check_set(result, CHECK_FAIL, "run the application on CPython",
-			  "PyPy: its requests cannot be followed");
+		check_set(result, CHECK_FAIL, "run the application on CPython 3.9 or later",
+			  "%s: its requests cannot be followed",
+			  any.first.python == PYTHON_PYPY ? "PyPy" : "a Python of before 3.7");
 	else
 		check_set(result, CHECK_FAIL, "wsgiscope ps lists the workers",
 			  "no Python runtime in %d or its descendants", context->pid);

@@ -13,19 +13,32 @@
 #include "followed.h"
 #include "log.h"
 #include "proc.h"
+#include "python/detect.h"
 #include "worker.h"
 
 /* What a tree holds. */
 struct tree_found {
-	bool python, pypy, marker;
-	bool young; /* a process that may still be importing its application */
+	bool python, pypy, old, marker;
+	uint32_t old_version; /* PY_VERSION_HEX, 0: not known */
+	bool young;	      /* a process that may still be importing its application */
 };
+
+static void old_refuse(pid_t pid, uint32_t version)
+{
+	char shown[16] = "2";
+
+	if (version)
+		python_version_format(version, shown, sizeof(shown));
+	log_error("process %d runs Python %s: wsgiscope traces CPython 3.9 and later", pid, shown);
+}
 
 /* What is wrong with -p PID, said once. */
 static int root_refuse(pid_t pid, const struct tree_found *found)
 {
 	if (found->pypy && !found->python)
 		log_error("process %d runs PyPy: wsgiscope traces CPython", pid);
+	else if (found->old && !found->python)
+		old_refuse(pid, found->old_version);
 	else if (!found->python)
 		log_error("process %d is not a Python process, and has no child that is: "
 			  "`wsgiscope ps` lists the WSGI workers",
@@ -98,6 +111,9 @@ static int tree_follow(struct follow *follow, const pid_t *tree, int count,
 		}
 		found->python |= worker.python == PYTHON_CPYTHON;
 		found->pypy |= worker.python == PYTHON_PYPY;
+		found->old |= worker.python == PYTHON_OLD;
+		if (worker.python == PYTHON_OLD)
+			found->old_version = worker.python_version;
 		found->marker |= worker.has_marker;
 		found->young |= worker.python == PYTHON_CPYTHON && is_young(&worker);
 		err = process_follow(follow, &worker);

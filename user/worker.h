@@ -18,6 +18,7 @@ enum worker_python {
 	PYTHON_NONE, /* no Python runtime is mapped */
 	PYTHON_CPYTHON,
 	PYTHON_PYPY,
+	PYTHON_OLD, /* CPython of before 3.7, such as 2.7 */
 };
 
 /*

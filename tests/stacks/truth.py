@@ -98,16 +98,26 @@ def stacklog(program, pid, hz, seconds, *options):
     raise AssertionError("".join(said))
 
 
-def measure(program, address, pid, hz, seconds, options=(), clients=1, ways="ways"):
-    """(Log, answers) of so many seconds of load that are all sampled. ways: "ways" or "waits"."""
+def enough(lines, samples):
+    """Whether so many of stacklog's lines are samples of requests."""
+    return sum(line.startswith('{"kind":"sample"') and '"id":0,' not in line
+               for line in lines) >= samples
+
+
+def measure(program, address, pid, hz, seconds, options=(), clients=1, ways="ways", samples=0):
+    """(Log, answers) of so many seconds of load that are all sampled; of up to four times as many,
+    until there are so many samples. ways: "ways" or "waits"."""
     ways = ask(address, "/none/x")[ways]
-    process = stacklog(program, pid, hz, seconds + 60, *options)
+    process = stacklog(program, pid, hz, 4 * seconds + 60, *options)
     try:
         out = []
         reader = threading.Thread(target=lambda: out.extend(process.stdout))
         reader.start()
         with Load(address, ways, clients) as load:
             time.sleep(seconds)
+            end = time.monotonic() + 3 * seconds
+            while not enough(out, samples) and time.monotonic() < end:
+                time.sleep(1)
         time.sleep(0.3)  # the last requests' records
         process.send_signal(signal.SIGINT)
         process.wait(20)

@@ -50,7 +50,9 @@ static const struct {
 	{"libpython3.9.so.1.0", "char _PyRuntime[4096];\n"},
 	{"nameless.so", "char _PyRuntime[4096];\n"},
 	{"liar.so", "char _PyRuntime[4096] = {1};\nconst unsigned long Py_Version = 0x12345678;\n"},
-	{"libpython2.7.so.1.0", "char other[4096];\n"},
+	{"libpython2.7.so.1.0", "int PyEval_EvalFrameEx(void) { return 0; }\n"},
+	{"libpython9.so", "char other[4096];\n"},
+	{"helper.so", "int PyEval_EvalFrameEx(void) { return 0; }\n"},
 	{"libpypy3-c.so", "int anything;\n"},
 	{"uwsgi_plugin.so", "int anything;\n"},
 	{"_marker.cpython-311-x86_64-linux-gnu.so", MARKER("1")},
@@ -139,7 +141,7 @@ static void child_end(pid_t pid)
 
 static void test_not_python(void **state)
 {
-	pid_t pid = LOADED("libpython2.7.so.1.0", "_marker_plain.so", "no_marker.so");
+	pid_t pid = LOADED("libpython9.so", "helper.so", "_marker_plain.so", "no_marker.so");
 	struct worker worker;
 
 	assert_int_equal(worker_inspect(pid, &worker), 0);
@@ -169,6 +171,7 @@ static void test_runtimes(void **state)
 		{"nameless.so", PYTHON_CPYTHON, 0},
 		{"liar.so", PYTHON_CPYTHON, 0},
 		{"libpypy3-c.so", PYTHON_PYPY, 0},
+		{"libpython2.7.so.1.0", PYTHON_OLD, 0x2070000},
 	};
 	struct worker worker;
 	pid_t pid;

@@ -57,6 +57,14 @@ static uint32_t version_find(const struct elf_file *elf, uint64_t runtime, const
 	return version_is_sane(version) ? version : 0;
 }
 
+/* Before 3.7 there is no _PyRuntime. Who only asks for the interpreter does not define this. */
+static bool is_old(const struct elf_file *elf, const char *name)
+{
+	uint64_t vaddr, size;
+
+	return strstr(name, "python") && !elf_find_symbol(elf, "PyEval_EvalFrameEx", &vaddr, &size);
+}
+
 int python_detect_file(const struct elf_file *elf, const char *name, struct python_runtime *out)
 {
 	uint64_t runtime, size;
@@ -69,6 +77,10 @@ int python_detect_file(const struct elf_file *elf, const char *name, struct pyth
 		return 0;
 	}
 	err = elf_find_symbol(elf, "_PyRuntime", &runtime, &size);
+	if (err == -ENOENT && is_old(elf, name)) {
+		out->kind = PYTHON_OLD;
+		out->version = version_from_name(name);
+	}
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	out->kind = PYTHON_CPYTHON;
