@@ -133,6 +133,7 @@ struct request {
 	bool fast_clock;
 	bool detailed; /* block marks are wanted, as of the start */
 	bool holding;  /* the server holds a block that was yielded */
+	bool counting; /* an iterator that counts is there: see counter_new() */
 	bool ended;
 };
 

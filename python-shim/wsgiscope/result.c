@@ -113,15 +113,18 @@ static PyObject *result_iternext(PyObject *object)
 
 /*
  * The counting iterator over iterator, which is stolen, for owner, a proxy, which it keeps alive.
- * has_close: the request ends with owner's close(), not when the iterator is exhausted. Never
- * fails: without memory it returns iterator itself, and the request says that its blocks are
- * unseen.
+ * has_close: the request ends with owner's close(), not when the iterator is exhausted. While one
+ * counts, another only looks (gevent adds up a body's length before it sends its first block) and
+ * is left as it is. Never fails: without memory it returns iterator itself, and the request says
+ * that its blocks are unseen.
  */
 PyObject *counter_new(struct marker_state *state, struct request *req, PyObject *owner,
 		      PyObject *iterator, bool has_close)
 {
 	struct result *self;
 
+	if (req->counting)
+		return iterator;
 	self = (struct result *)result_alloc(state, TYPE_COUNTER, req, iterator, owner);
 	if (!self) {
 		PyErr_Clear();
@@ -129,6 +132,7 @@ PyObject *counter_new(struct marker_state *state, struct request *req, PyObject 
 		return iterator;
 	}
 	Py_DECREF(iterator);
+	req->counting = true;
 	self->has_close = has_close;
 	return (PyObject *)self;
 }
@@ -140,13 +144,17 @@ PyObject *counter_new(struct marker_state *state, struct request *req, PyObject 
  */
 PyObject *counter_new_list(struct marker_state *state, struct request *req, PyObject *list)
 {
-	struct result *self = (struct result *)result_alloc(state, TYPE_COUNTER, req, list, list);
+	struct result *self;
 
+	if (req->counting)
+		return PyList_Type.tp_iter(list);
+	self = (struct result *)result_alloc(state, TYPE_COUNTER, req, list, list);
 	if (!self) {
 		PyErr_Clear();
 		req->mark.flags |= WSGISCOPE_F_BLOCKS_UNSEEN;
 		return PyList_Type.tp_iter(list);
 	}
+	req->counting = true;
 	self->next = 0;
 	return (PyObject *)self;
 }
@@ -320,7 +328,9 @@ static void result_dealloc(PyObject *object)
 	PyObject_GC_UnTrack(object);
 	if (self->weakrefs)
 		PyObject_ClearWeakRefs(object);
-	if (!self->owner)
+	if (self->owner)
+		self->request->counting = false;
+	else
 		proxy_release(self);
 	Py_DECREF(self->inner);
 	Py_XDECREF(self->owner);

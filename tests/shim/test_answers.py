@@ -256,6 +256,21 @@ def test_iterating_twice_counts_twice(traced):
     assert (traced.end.blocks, traced.end.bytes) == (2, 4)
 
 
+@pytest.mark.parametrize("answer", [
+    lambda: list(BLOCKS), lambda: tuple(BLOCKS), lambda: Closing(BLOCKS), lambda: Sized(BLOCKS)])
+def test_looking_through_it_meanwhile_counts_nothing(traced, answer):
+    """gevent adds up the length of a body that it has begun to send."""
+    result = call(answering(answer))
+    taken = []
+    for block in result:
+        assert sum(map(len, result)) == len(b"".join(BLOCKS))
+        taken.append(block)
+    assert taken == BLOCKS
+    getattr(result, "close", lambda: None)()
+    assert (traced.end.blocks, traced.end.bytes) == (len(BLOCKS), len(b"".join(BLOCKS)))
+    assert "EXHAUSTED" in traced.end.flags
+
+
 def test_next_without_iter(traced):
     result = call(answering(lambda: (b for b in BLOCKS)))
     assert next(result) == b"a" and result.__next__() == b""
