@@ -84,12 +84,16 @@ static __always_inline void peer_note(struct account *a, struct sock *sk)
 	a->peer = peer_slot(a, &peer);
 }
 
-/* Blocked on one open file. */
+#define TCP_LISTEN 10 /* of every family */
+
+/* Blocked on one open file. Where that is a listening socket, it is the hub of greenlets that
+ * waits, for whatever comes first: a connection, or the time that one of them asked for. */
 static __always_inline __u32 wait_file(struct thread *t, struct file *file,
 				       enum direction direction)
 {
 	__u64 conn = file ? conn_of_file(file) : 0;
 	bool client = conn && conn == t->key;
+	struct sock *sk;
 
 	if (!file)
 		return STATE_OTHER;
@@ -97,10 +101,14 @@ static __always_inline __u32 wait_file(struct thread *t, struct file *file,
 		return is_disk_file(file) ? STATE_FILE : STATE_OTHER;
 	if (direction == DIRECTION_WRITE)
 		return client ? STATE_SOCKET_WRITE : STATE_OTHER;
-	if (client)
+	if (client) {
 		t->account.client = 1;
-	else
-		peer_note(&t->account, sock_of_file(file));
+		return STATE_SOCKET_READ;
+	}
+	sk = sock_of_file(file);
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		return STATE_OTHER;
+	peer_note(&t->account, sk);
 	return STATE_SOCKET_READ;
 }
 
