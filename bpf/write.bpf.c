@@ -102,20 +102,26 @@ WRITE_CALL(sendmmsg, CALL_MESSAGES, ctx->args[0], ctx->args[1], 0)
 WRITE_CALL(sendfile64, CALL_FILE, ctx->args[0], 0, 0)
 WRITE_CALL(splice, CALL_FILE, ctx->args[2], 0, 0)
 
+#define SOCK_STREAM 1
+
 /*
  * Where the environ does not show the client's descriptor (mod_wsgi, Tornado), the request came in
- * on the socket that its thread read last. Attached only while such a server is traced.
+ * on the stream that its thread read last: not what a resolver asks the kernel and name servers by,
+ * as mod_wsgi's daemons do when they have the request's head. Attached only while such a server is
+ * traced.
  */
 static __always_inline int read_enter(int fd)
 {
 	struct process *p = process_find(current_tgid());
 	struct thread *t;
+	struct file *file;
 	__u64 conn;
 
 	if (!p || !(p->flags & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN)))
 		return 0;
-	conn = conn_of_fd(fd);
-	if (!conn)
+	file = file_of_fd(fd);
+	conn = file ? conn_of_file(file) : 0;
+	if (!conn || BPF_CORE_READ(sock_of_file(file), sk_type) != SOCK_STREAM)
 		return 0;
 	t = thread_get();
 	if (t)

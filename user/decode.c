@@ -214,6 +214,13 @@ static int states_decode(const struct rec_request *request, struct event_states 
 	return decode_peer(&record->peer, out->peer) ? 0 : -EBADMSG;
 }
 
+/* Where the worker could not tell the connection, another may have been taken for it: that nothing
+ * was written on that one says nothing. */
+static bool conn_doubtful(const struct rec_request *record)
+{
+	return record->fd < 0 && !(record->flags & REC_F_WIRE) && !record->writes.calls;
+}
+
 static void flags_decode(const struct rec_request *record, struct event_request *out)
 {
 	uint32_t mark = record->mark_flags, flags = record->flags;
@@ -233,7 +240,7 @@ static void flags_decode(const struct rec_request *record, struct event_request 
 	out->nested = mark & WSGISCOPE_F_NESTED;
 	out->no_start = flags & REC_F_NO_START;
 	out->no_end = flags & REC_F_NO_END;
-	out->conn_unknown = flags & REC_F_CONN_UNKNOWN;
+	out->conn_unknown = flags & REC_F_CONN_UNKNOWN || conn_doubtful(record);
 	out->writes_cut = flags & REC_F_WRITES_CUT;
 	out->write_short = flags & REC_F_WRITE_SHORT;
 	out->text_unread = flags & REC_F_TEXT_UNREAD;
