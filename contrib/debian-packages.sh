@@ -5,7 +5,7 @@
 # 12 and 13. Starts no service, makes no database, removes nothing, touches nothing when nothing is
 # missing.
 #
-#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|vm|frameworks|all
+#   contrib/debian-packages.sh [-n] build|demo|test|bench|pythons|vm|frameworks|matrix|all
 #
 # -n only says what is missing (exit 1 if anything is). A name with | in it is a choice: any
 # installed one will do, else the first that this release has.
@@ -16,6 +16,7 @@ BUILD='gcc libc6-dev make clang bpftool libbpf-dev libelf-dev zlib1g-dev libmicr
 DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
+FRONTS='nginx-light uwsgi-plugin-gevent-python3 python3-cherrypy3'
 FRAMEWORKS='python3-flask python3-django python3-bottle'
 ADAPTERS='python3-cheroot python3-eventlet python3-tornado python3-twisted'
 SUITES='python3-flask python3-django python3-werkzeug python3-pytest python3-pip python3-setuptools
@@ -29,6 +30,7 @@ METRICS='prometheus python3-prometheus-client'
 BROWSER='chromium chromium-driver python3-selenium'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
 VM='qemu-system-x86 cpio'
+MATRIX='python3-venv python3-pip apache2-dev libev-dev'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
 say()
@@ -38,7 +40,7 @@ say()
 
 usage()
 {
-	say "usage: $0 [-n] build|demo|test|bench|pythons|vm|frameworks|all"
+	say "usage: $0 [-n] build|demo|test|bench|pythons|vm|frameworks|matrix|all"
 	exit 2
 }
 
@@ -48,16 +50,17 @@ wanted()
 	build) echo $BUILD ;;
 	demo) echo $BUILD $DEMO ;;
 	test)
-		echo $BUILD $SERVERS $ADAPTERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS $BROWSER \
-			$BENCH
+		echo $BUILD $SERVERS $FRONTS $ADAPTERS $FRAMEWORKS $STATES $WHEEL $TOOLS $METRICS \
+			$BROWSER $BENCH
 		;;
 	bench) echo $BUILD $BENCH ;;
 	pythons) echo $BUILD $PYTHONS strace ;;
 	vm) echo $BUILD $VM ;;
 	frameworks) echo $BUILD $SUITES ;;
+	matrix) echo $BUILD $SERVERS $FRONTS $ADAPTERS $FRAMEWORKS $STATES $TOOLS $MATRIX ;;
 	all)
-		echo $BUILD $DEMO $SERVERS $ADAPTERS $FRAMEWORKS $SUITES $STATES $WHEEL $TOOLS \
-			$METRICS $BROWSER $BENCH $PYTHONS $VM
+		echo $BUILD $DEMO $SERVERS $FRONTS $ADAPTERS $FRAMEWORKS $SUITES $STATES $WHEEL \
+			$TOOLS $METRICS $BROWSER $BENCH $MATRIX $PYTHONS $VM
 		;;
 	*) usage ;;
 	esac

@@ -79,7 +79,7 @@ class Reference:
                 finally:
                     entry.back()
 
-            return counted
+            return counted if write else write  # a server may have none
 
         try:
             result = self.application(environ, start)
@@ -148,7 +148,8 @@ class Iterator:
 
     def __del__(self):
         if not self.entry.done:
-            self.entry.data["outcome"] = "unclosed"
+            if self.entry.data["outcome"] == "ok":
+                self.entry.data["outcome"] = "unclosed"
             self.entry.write(False)
 
 

@@ -338,6 +338,17 @@ def way_echo(environ, start_response, count, size):
     return [body]
 
 
+class Routed:
+    """What Bottle leaves in the environ."""
+
+    rule = "/routed/<count>/<size>/<uid>"
+
+
+def way_routed(environ, start_response, count, size):
+    environ["bottle.route"] = Routed()
+    return way_list(environ, start_response, count, size)
+
+
 def way_pid(environ, start_response, count, size):
     """Which worker answers."""
     body = b"%d" % os.getpid()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Servers that a program starts itself, with an application that knows nothing of any marker:
-unaware.py KIND PORT. A line "ready" on stdout when it listens."""
+unaware.py KIND PORT, or with another one: unaware.py KIND PORT MODULE:NAME. A line "ready" on
+stdout when it listens."""
+import importlib
 import sys
 import time
 
@@ -21,27 +23,44 @@ def ready():
     print("ready", flush=True)
 
 
+def serve_bjoern(port):
+    import bjoern
+    ready()
+    bjoern.run(application, "127.0.0.1", port)
+
+
 def serve_cheroot(port):
     from cheroot.wsgi import Server
-    server = Server(("127.0.0.1", port), application, numthreads=2)
+    server = Server(("127.0.0.1", port), application, numthreads=4)
     server.prepare()
     ready()
     server.serve()
 
 
+def serve_cherrypy(port):
+    import cherrypy
+    cherrypy.config.update({"server.socket_port": port, "engine.autoreload.on": False,
+                            "log.screen": False})
+    cherrypy.tree.graft(application, "/")
+    cherrypy.engine.start()
+    ready()
+    cherrypy.engine.block()
+
+
 def serve_eventlet(port):
     import eventlet
     from eventlet import wsgi
+    eventlet.monkey_patch()
     sock = eventlet.listen(("127.0.0.1", port))
     ready()
-    wsgi.server(sock, application)
+    wsgi.server(sock, application, log_output=False)
 
 
 def serve_gevent(port):
     from gevent import monkey
     monkey.patch_all()
     from gevent.pywsgi import WSGIServer
-    server = WSGIServer(("127.0.0.1", port), application)
+    server = WSGIServer(("127.0.0.1", port), application, log=None)
     server.start()
     ready()
     server.serve_forever()
@@ -56,7 +75,9 @@ def serve_tornado(port):
 
 def serve_twisted(port):
     from twisted.internet import reactor
+    from twisted.python import log
     from twisted.web import server, wsgi
+    log.startLogging(sys.stderr)
     resource = wsgi.WSGIResource(reactor, reactor.getThreadPool(), application)
     reactor.listenTCP(port, server.Site(resource), interface="127.0.0.1")
     reactor.callWhenRunning(ready)
@@ -85,4 +106,7 @@ def serve_wsgiref(port):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        module, _, name = sys.argv[3].partition(":")
+        application = getattr(importlib.import_module(module), name)
     globals()["serve_" + sys.argv[1]](int(sys.argv[2]))
