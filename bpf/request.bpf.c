@@ -99,6 +99,18 @@ static __always_inline __u64 conn_of_turn(const struct thread *t, __u32 tgid)
 	return r && r->id == t->id && r->h.tgid == tgid && turn_is_read(r) ? key : 0;
 }
 
+/* Once a process: from now on what its threads read is looked at. */
+static __always_inline void fd_hidden_tell(struct thread *t, __u32 tgid)
+{
+	struct process *p = process_find(tgid);
+
+	t->process |= PROCESS_TOLD_FD_HIDDEN;
+	if (!p || p->flags & PROCESS_TOLD_FD_HIDDEN)
+		return;
+	p->flags |= PROCESS_TOLD_FD_HIDDEN;
+	process_tell(REC_PROCESS_FD_HIDDEN);
+}
+
 /* The socket that this thread read last, for a request that comes without its descriptor. 0:
  * another request is under way on it, so that it is not this one's, as of an event loop that has
  * read several connections before it calls the application. */
@@ -115,7 +127,6 @@ static __always_inline __u64 conn_guess(struct thread *t, __u32 tgid)
 static __always_inline __u64 conn_of_start(struct thread *t, const struct start *start,
 					   __u64 *queue)
 {
-	struct process *p;
 	__u64 conn;
 
 	if (start->fd >= 0) {
@@ -127,14 +138,8 @@ static __always_inline __u64 conn_of_start(struct thread *t, const struct start 
 	conn = conn_of_turn(t, start->pid_tgid >> 32);
 	if (conn)
 		return conn;
-	if (t->process & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN))
-		return conn_guess(t, start->pid_tgid >> 32);
-	t->process |= PROCESS_TOLD_FD_HIDDEN;
-	p = process_find(start->pid_tgid >> 32);
-	if (p && !(p->flags & PROCESS_TOLD_FD_HIDDEN)) {
-		p->flags |= PROCESS_TOLD_FD_HIDDEN;
-		process_tell(REC_PROCESS_FD_HIDDEN);
-	}
+	if (!(t->process & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN)))
+		fd_hidden_tell(t, start->pid_tgid >> 32);
 	return conn_guess(t, start->pid_tgid >> 32);
 }
 

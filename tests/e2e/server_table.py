@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is true of each server: the table of doc/servers.md, which is made of it (`make servers-doc`),
-and each of whose cells test_servers.py asserts. What a word means says its check, table_checks.py."""
+"""What is true of each server: the table of doc/servers.md, which is made of it (`make
+servers-doc`), and each of whose cells test_servers.py asserts. What a word means says its check in
+table_checks.py."""
 import collections
 import os
 import re
@@ -12,9 +13,9 @@ sys.path[:0] = [path for path in (HERE, os.path.join(HERE, "apps")) if path not 
 import table_servers as start  # noqa: E402
 from table_checks import CHECKS  # noqa: E402
 
-# name: of the test. title: in the table. command: of the server. needs: the file that is there where
-# it is installed, or the Python module. cells: {column: word}. server: in the records. ways: of
-# TableServer. why: what is not exact, and why. pypi: not Debian's, so not in CI.
+# name: of the test. title: in the table. command: of the server. needs: the file or the Python
+# module that is there where it is installed. cells: {column: word}. server: in the records. ways:
+# of TableServer. why: what is not exact, and why. pypi: not Debian's, so not in CI.
 Row = collections.namedtuple("Row", "name title command needs cells server ways why pypi")
 
 EXACT = {**{column: "exact" for column in CHECKS}, "file": "none"}
@@ -35,7 +36,7 @@ def row(name, title, command, needs, server, why="", pypi=False, ways=(), **cell
 
 
 gunicorn, uwsgi = start.gunicorn, start.uwsgi
-GUNICORN, UWSGI = "/usr/bin/gunicorn", "/usr/bin/uwsgi"
+GUNICORN, UWSGI, MOD_WSGI = start.GUNICORN, "/usr/bin/uwsgi", "/usr/lib/apache2/modules/mod_wsgi.so"
 row("gunicorn-sync", "gunicorn", gunicorn(), GUNICORN, "gunicorn", file="sendfile")
 row("gunicorn-gthread", "gunicorn `-k gthread`", gunicorn("-k", "gthread", "--threads", "4"),
     GUNICORN, "gunicorn", file="sendfile")
@@ -59,25 +60,23 @@ row("uwsgi-gevent", "uWSGI `--gevent`",
           "--gevent-monkey-patch"),
     "/usr/lib/uwsgi/plugins/gevent_python3_plugin.so", "uwsgi", HUB, **GREENLETS, file="sendfile")
 row("uwsgi-router", "uWSGI `--http`", uwsgi("--http", "--threads", "4"), UWSGI, "uwsgi",
-    "The worker writes to the router, which hands it on as it is; its own record of the wire mode "
-    "is the router's.", file="sendfile", wire_bytes="front", wire_time="client")
+    "The worker writes to the router, which hands it on as it is; in the wire mode the router "
+    "has a record, too.", file="sendfile", wire_bytes="front", wire_time="client")
 row("uwsgi-nginx", "uWSGI `--socket` behind nginx",
     uwsgi("--socket", "--threads", "4", "--chmod-socket=666"), "/usr/sbin/nginx", "uwsgi",
-    "nginx reads the request first, and writes to the client in its own words.", ways={"nginx": True},
-    **FRONT, queue="front", body="before", file="sendfile")
-row("mod_wsgi-embedded", "mod_wsgi embedded", start.apache_embedded,
-    "/usr/lib/apache2/modules/mod_wsgi.so", "mod_wsgi",
+    "nginx reads the request first, and writes to the client in its own words.",
+    ways={"nginx": True}, **FRONT, queue="front", body="before", file="sendfile")
+row("mod_wsgi-embedded", "mod_wsgi embedded", start.apache_embedded, MOD_WSGI, "mod_wsgi",
     "Its environ leads to no descriptor: the socket is the one that the thread has read last.",
     file="wrapper", queue="header", wire_time="client")
-row("mod_wsgi-daemon", "mod_wsgi daemon", start.apache_daemon,
-    "/usr/lib/apache2/modules/mod_wsgi.so", "mod_wsgi",
-    "The daemon writes to httpd over a socket of the file system, which says it to the client in its "
-    "own words; httpd has a record of the wire mode, too.", file="wrapper", queue="header",
+row("mod_wsgi-daemon", "mod_wsgi daemon", start.apache_daemon, MOD_WSGI, "mod_wsgi",
+    "The daemon writes to httpd over a socket of the file system, which says it to the client in "
+    "its own words; httpd has a record of the wire mode, too.", file="wrapper", queue="header",
     writes="front", slow="front", wire_bytes="front", wire_time="client")
-row("waitress", "waitress", start.waitress(), "/usr/bin/waitress-serve", "waitress",
-    "The main thread reads all of a request before a thread of the pool has it, and writes what the "
-    "socket did not take at once.", body="before", file="wrapper", wire_time="client")
-row("wsgiref", "wsgiref", start.unaware("wsgiref"), start.servers.PYTHON, None, file="wrapper")
+row("waitress", "waitress", start.waitress(), start.WAITRESS, "waitress",
+    "The main thread reads all of a request before a thread of the pool has it, and writes what "
+    "the socket did not take at once.", body="before", file="wrapper", wire_time="client")
+row("wsgiref", "wsgiref", start.unaware("wsgiref"), start.PYTHON, None, file="wrapper")
 row("django", "Django `runserver`", start.django(), "django", None, file="wrapper")
 row("flask", "`flask run --reload`", start.flask("--reload"), "flask", "werkzeug")
 row("werkzeug", "Werkzeug", start.unaware("werkzeug"), "werkzeug", None)
@@ -104,8 +103,8 @@ row("pypi-mod_wsgi", "mod_wsgi, newest, `mod_wsgi-express`", start.mod_wsgi_expr
 row("pypi-waitress", "waitress, newest", start.waitress(start.pypi("waitress-serve")),
     start.pypi("waitress-serve"), "waitress", "As Debian's.", pypi=True, body="before",
     file="wrapper", wire_time="client")
-row("pypi-bjoern", "bjoern", start.unaware("bjoern", start.pypi("python")), start.pypi("python"),
-    None, GUESS, pypi=True, application="taken", states="alone", body="before", **GUESSED,
+row("pypi-bjoern", "bjoern", start.unaware("bjoern", start.pypi("python")), "bjoern", None,
+    GUESS, pypi=True, application="taken", states="alone", body="before", **GUESSED,
     file="sendfile", wire_time="client")
 row("pypi-granian", "granian", start.granian, start.pypi("granian"), None,
     "A thread of its runtime, which is not Python's, reads and writes: nothing leads from there to "

@@ -149,8 +149,9 @@ KINDS = {kind.name: kind for kind in [
 
 
 class Server:
-    """kind: a Kind or the name of one of KINDS. variant: matrix.wrap(). options: further command-line
-    options. prefix: what becomes the server's command, as `wsgiscope run --`. Use as a context."""
+    """kind: a Kind, or the name of one of KINDS. variant: matrix.wrap(). options: further
+    command-line options. prefix: what becomes the server's command, as `wsgiscope run --`. Use as
+    a context."""
 
     def __init__(self, kind, variant="marked", options=(), environ=(), prefix=()):
         self.kind = kind if isinstance(kind, Kind) else KINDS[kind]

@@ -96,7 +96,8 @@ def check_times(run):
         for each in marked(run, label):
             inside_ms = (each.oracle["end_ns"] - each.oracle["start_ns"]) / 1e6
             late.append(each.marker["application_ms"] - inside_ms)
-            assert late[-1] >= -0.001, shown(each)
+            # What nobody closes goes in parts, the mark around the reference first.
+            assert late[-1] >= (-0.001 if each.oracle["end_known"] else -CLOCKS_MS), shown(each)
             late[-1] -= 0.02 * inside_ms
         assert min(late) < CLOCKS_MS, (label, late)
 
@@ -118,27 +119,34 @@ def states_exact(run):
 
 
 def states_alone(run):
-    """null where requests share the thread; else the wait of the greenlets' hub, whatever it is for,
-    is `other`."""
+    """null where requests share the thread; else the wait of the greenlets' hub, whatever it is
+    for, is `other`."""
     for each in marked(run, *CASES, "slow", "body-late", "queued"):
         check_sum(each)
     for each in marked(run, "nap"):
         states = each.marker["states_ms"]
         assert max(states["other"], states["sleep"]) >= PAUSE_MS, shown(each)
-    for each in marked(run, "together"):
-        assert each.marker["states_ms"] is None, shown(each)
-        assert "states_mixed" in each.marker["notes"], shown(each)
+    mixed = [each for each in marked(run, "together") if "states_mixed" in each.marker["notes"]]
+    assert mixed, [shown(each) for each in run.of("together")]
+    for each in run.of("together"):
+        if each in mixed:
+            assert each.marker["states_ms"] is None, shown(each)
+        else:
+            check_sum(each)
 
 
 def states_closed(run):
-    """They add up; but where the iteration raises, the server does not close the iterable, and it
-    goes in another thread: null."""
+    """They add up; but where the iteration raises, the server does not close the iterable, and
+    they are null if it goes in another thread."""
     for each in marked(run, *[label for label in ANSWERED if label != "raise-later"], "slow"):
         check_sum(each)
     for each in marked(run, "nap"):
         assert each.marker["states_ms"]["sleep"] >= PAUSE_MS, shown(each)
     for each in marked(run, "raise-later"):
-        assert each.marker["states_ms"] is None, shown(each)
+        if "states_mixed" in each.marker["notes"]:
+            assert each.marker["states_ms"] is None, shown(each)
+        else:
+            check_sum(each)
 
 
 def body_exact(run):

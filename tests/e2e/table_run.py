@@ -44,8 +44,8 @@ BODY_PAUSE_S = 0.12
 
 
 class Run:
-    """asked: {label: [Asked]}. first: the marker's records of the first requests, up to one of which
-    the writes are known. sent_by_sendfile: bytes of a file; None: not looked at."""
+    """asked: {label: [Asked]}. first: the marker's records of the first requests, up to one of
+    which the writes are known. sent_by_sendfile: bytes of a file; None: not looked at."""
 
     def __init__(self, asked, first, sent_by_sendfile):
         self.asked = asked

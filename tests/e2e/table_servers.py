@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How each server of doc/servers.md is started, with one process that runs the application `matrix`.
+"""How each server of doc/servers.md is started, with one process that runs the application
+`matrix`.
 
 Adds to servers.py what the table needs beyond its KINDS: servers behind a router or nginx, of
 greenlets, of programs, and those of PyPI. Knows nothing of the tracer, nor of what is true of each
@@ -15,7 +16,13 @@ import servers
 UWSGI = ["/usr/bin/uwsgi", "--plugin", "python3,http", "--die-on-term", "--need-app",
          "--disable-logging", "--master", "--processes", "1", "--enable-threads",
          "--buffer-size", "8192"]
-UNAWARE = [servers.PYTHON, os.path.join(servers.APPS, "unaware.py")]
+UNAWARE = os.path.join(servers.APPS, "unaware.py")
+
+
+# Those of another Python, by `make matrix`: beside it. Debian's uWSGI and mod_wsgi have their own.
+PYTHON = os.environ.get("WSGISCOPE_SERVERS_PYTHON", servers.PYTHON)
+GUNICORN = os.path.join(os.path.dirname(PYTHON), "gunicorn")
+WAITRESS = os.path.join(os.path.dirname(PYTHON), "waitress-serve")
 
 
 def pypi(name):
@@ -23,7 +30,7 @@ def pypi(name):
     return os.path.join(os.environ.get("WSGISCOPE_MATRIX_VENV", "/nonexistent"), "bin", name)
 
 
-def gunicorn(*options, program="/usr/bin/gunicorn"):
+def gunicorn(*options, program=GUNICORN):
     return lambda server: [program, "--bind", server.bind, "--workers", "1", "--graceful-timeout",
                            "2", *options, "matrix:application"]
 
@@ -34,21 +41,21 @@ def uwsgi(socket, *options, program=None):
     return lambda server: [*words, socket, server.bind, "--module", "matrix:application", *options]
 
 
-def waitress(program="/usr/bin/waitress-serve"):
+def waitress(program=WAITRESS):
     return lambda server: [program, "--listen=" + server.bind, "--threads=4", "matrix:application"]
 
 
-def unaware(kind, python=servers.PYTHON):
-    return lambda server: [python, UNAWARE[1], kind, server.port, "matrix:application"]
+def unaware(kind, python=PYTHON):
+    return lambda server: [python, UNAWARE, kind, server.port, "matrix:application"]
 
 
 def flask(*options):
-    return lambda server: [servers.PYTHON, "-m", "flask", "--app", "flask_matrix", "run", "-p",
+    return lambda server: [PYTHON, "-m", "flask", "--app", "flask_matrix", "run", "-p",
                            server.port, *options]
 
 
 def django(*options):
-    return lambda server: [servers.PYTHON, "-m", "django_site", "runserver", *options, server.bind]
+    return lambda server: [PYTHON, "-m", "django_site", "runserver", *options, server.bind]
 
 
 def apache_embedded(server):

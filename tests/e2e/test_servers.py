@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Each cell of the table in doc/servers.md, against the live server: one start of each, all requests
-before two tracers at once (table_run.py), a check for each word (table_checks.py). Those of PyPI run
-where WSGISCOPE_MATRIX_VENV names their virtual environment (`make matrix`)."""
-import importlib.util
+"""Each cell of the table in doc/servers.md, against the live server: one start of each, all
+requests before two tracers at once (table_run.py), a check for each word (table_checks.py). Those
+of PyPI run where WSGISCOPE_MATRIX_VENV names their virtual environment (`make matrix`)."""
+import functools
 import os
+import subprocess
 
 import pytest
 
 import server_table
+import servers
+import table_servers
 from server_table import BY_NAME, CHECKS, ROWS
 from table_run import measure
 from table_servers import TableServer
@@ -15,11 +18,21 @@ from table_servers import TableServer
 NAMES = [row.name for row in ROWS if not row.pypi or os.environ.get("WSGISCOPE_MATRIX_VENV")]
 
 
+@functools.lru_cache(None)
+def has_module(python, name):
+    return not subprocess.run([python, "-c", "import " + name], check=False,
+                              stderr=subprocess.DEVNULL).returncode
+
+
 def need(row):
+    if row.server in ("uwsgi", "mod_wsgi") and not row.pypi and (
+            table_servers.PYTHON != servers.PYTHON):
+        pytest.skip("Debian's is for Debian's Python")
+    python = table_servers.pypi("python") if row.pypi else table_servers.PYTHON
     there = (os.path.exists(row.needs) if row.needs.startswith("/")
-             else importlib.util.find_spec(row.needs))
+             else has_module(python, row.needs))
     if not there:
-        pytest.skip("%s is missing" % row.needs)
+        pytest.skip("%s is not installed" % os.path.basename(row.needs))
 
 
 @pytest.fixture(scope="module", params=NAMES)

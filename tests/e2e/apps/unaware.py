@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Servers that a program starts itself, with an application that knows nothing of any marker:
-unaware.py KIND PORT, or with another one: unaware.py KIND PORT MODULE:NAME. A line "ready" on stdout
-when it listens."""
+unaware.py KIND PORT, or with another one: unaware.py KIND PORT MODULE:NAME. A line "ready" on
+stdout when it listens."""
 import importlib
 import sys
 import time
