@@ -99,7 +99,7 @@ class Tracer:
             self.process = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=err, env=environ(True))
         try:
-            until(lambda: self.process.poll() is not None or
+            until(lambda: self.process.poll() is not None or REFUSAL.search(self.read(1)) or
                   "wsgiscope: attached to" in self.read(1), "%s attaches" % self.args[1])
         except AssertionError:
             self.process.kill()
@@ -109,8 +109,15 @@ class Tracer:
         return self
 
     def refuse(self):
+        """What it said. A server that `run` starts goes on untraced."""
+        if self.args[1] == "run":
+            until(answers, "the server answers")
+            self.__exit__()
+        else:
+            self.process.wait(PATIENCE)
         said = self.read(1).splitlines()
-        if self.process.returncode == 1 and len(said) == 1 and REFUSAL.search(said[0]):
+        status = 0 if self.args[1] == "run" else 1
+        if self.process.returncode == status and len(said) == 1 and REFUSAL.search(said[0]):
             raise Refused(said[0])
         raise AssertionError("ended with %s: %s" % (self.process.returncode, said))
 
