@@ -120,7 +120,7 @@ $(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shi
 		cp auto/*.py $(abspath $(PYPKG))/auto/
 	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) \
 		-Ipython-shim -I$(PY_INCLUDE) \
-		python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
+		$(LDFLAGS) python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
 	@touch $@
 
 include tests/tests.mk

@@ -41,21 +41,29 @@ static __always_inline void process_tell(enum rec_process_what what)
  */
 bool foreign_mark;
 
-/* The process that runs a mark, where it counts; with track_all it counts from now on. */
-static __always_inline struct process *process_of_mark(__u32 tgid)
+/* A process that is not known counts from now on. By itself for the stack's sake, as
+ * request_begin(). */
+static __noinline void process_meet(__u32 tgid)
 {
-	struct process *p = process_find(tgid);
 	struct process fresh = {.flags = PROCESS_WRITES_LATE};
 
-	if (p || !track_all)
-		return p;
 	if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST)) {
 		count_drop(DROP_REQUESTS_FULL);
-		return NULL;
+		return;
 	}
 	process_bit_set(tgid);
 	processes_changed();
 	process_tell(REC_PROCESS_NEW);
+}
+
+/* The process that runs a mark, where it counts; with track_all it counts from now on. */
+static __always_inline struct process *process_of_mark(__u32 tgid)
+{
+	struct process *p = process_find(tgid);
+
+	if (p || !track_all)
+		return p;
+	process_meet(tgid);
 	return process_find(tgid);
 }
 

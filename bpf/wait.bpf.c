@@ -16,7 +16,7 @@
 #define ENTRY_ARG2(regs) ((regs)->si)
 #define ENTRY_ARG3(regs) ((regs)->dx)
 #elif defined(__TARGET_ARCH_arm64)
-#include <asm-generic/unistd.h>
+#include <asm/unistd.h>
 #define ENTRY_CALL(regs) ((long)(regs)->syscallno)
 #define ENTRY_ARG1(regs) ((regs)->regs[0])
 #define ENTRY_ARG2(regs) ((regs)->regs[1])

@@ -27,7 +27,7 @@ gil-table: all ## the GIL experiment: GIL_TABLE=file gets its table (root; a min
 		WSGISCOPE_GIL_TABLE=$(abspath $(or $(GIL_TABLE),$(O)/gil-table.md)) \
 		$(PYTEST) tests/e2e/test_gil_experiment.py
 
-check: all style unit golden fuzz-smoke shim ## every test that needs no root
+check: all style bpf-stack unit golden fuzz-smoke shim ## every test that needs no root
 
 test: ## installs what is missing, builds, runs every test (root)
 	$(Q)contrib/debian-packages.sh test

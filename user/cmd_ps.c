@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "config.h"
+#include "container.h"
 #include "escape.h"
 #include "log.h"
 #include "options.h"
@@ -112,7 +113,17 @@ static void command_print_text(FILE *out, const char *text, size_t bytes)
 		fputs("...", out);
 }
 
-static void worker_print_text(FILE *out, const struct worker *worker)
+/* "[web-1 7] ": the container's name, and the PID that the process has in it. */
+static void container_print_text(FILE *out, const struct container *container)
+{
+	putc('[', out);
+	escape_text(out, container->name, strlen(container->name));
+	fprintf(out, "%s%d] ", *container->name ? " " : "", container->pid);
+}
+
+/* container: NULL: it is in none. */
+static void worker_print_text(FILE *out, const struct worker *worker,
+			      const struct container *container)
 {
 	char version[16] = "?", shown[32], marker[16] = "no", text[COMMAND_MAX];
 	size_t bytes = command_read(worker->pid, text, sizeof(text));
@@ -125,11 +136,25 @@ static void worker_print_text(FILE *out, const struct worker *worker)
 		snprintf(marker, sizeof(marker), "%u", worker->marker.version);
 	fprintf(out, "%7d %7d %-10s %-9s %7d %-6s ", worker->pid, worker->parent,
 		worker->server ? worker->server->name : "-", shown, worker->threads, marker);
+	if (container)
+		container_print_text(out, container);
 	command_print_text(out, text, bytes);
 	putc('\n', out);
 }
 
-static void worker_print_json(FILE *out, const struct worker *worker)
+static void container_print_json(FILE *out, const struct container *container)
+{
+	if (!container) {
+		fputs(",\"container\":null,\"container_pid\":null", out);
+		return;
+	}
+	fputs(",\"container\":\"", out);
+	escape_json(out, container->name, strlen(container->name));
+	fprintf(out, "\",\"container_pid\":%d", container->pid);
+}
+
+static void worker_print_json(FILE *out, const struct worker *worker,
+			      const struct container *container)
 {
 	char version[16], text[COMMAND_MAX];
 	size_t bytes = command_read(worker->pid, text, sizeof(text));
@@ -151,6 +176,7 @@ static void worker_print_json(FILE *out, const struct worker *worker)
 		fprintf(out, "%u", worker->marker.version);
 	else
 		fputs("null", out);
+	container_print_json(out, container);
 	fputs(",\"command\":\"", out);
 	escape_json(out, text, bytes);
 	fputs("\"}\n", out);
@@ -158,8 +184,10 @@ static void worker_print_json(FILE *out, const struct worker *worker)
 
 static void process_list(struct listing *listing, pid_t pid)
 {
+	struct container container;
 	struct worker worker;
 	int err = worker_inspect(pid, &worker);
+	bool inside;
 
 	if (err == -ESRCH) /* ended since the list was made */
 		return;
@@ -173,10 +201,9 @@ static void process_list(struct listing *listing, pid_t pid)
 		return;
 	if (!listing->listed++ && !listing->config->json)
 		puts("    PID  PARENT SERVER     PYTHON    THREADS MARKER COMMAND");
-	if (listing->config->json)
-		worker_print_json(stdout, &worker);
-	else
-		worker_print_text(stdout, &worker);
+	inside = !container_find(pid, &container);
+	(listing->config->json ? worker_print_json : worker_print_text)(stdout, &worker,
+									inside ? &container : NULL);
 }
 
 /* What the list does not say. The exit status. */

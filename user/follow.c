@@ -13,6 +13,7 @@
 #include "abi.h"
 #include "attach.h"
 #include "config.h"
+#include "container.h"
 #include "follow.h"
 #include "followed.h"
 #include "log.h"
@@ -322,13 +323,28 @@ static void modes_print(const struct modes *modes, char out[MODES_BYTES])
 		snprintf(out, MODES_BYTES, "none with the marker yet");
 }
 
+#define SERVER_BYTES 160
+
+/* "gunicorn", or of a process in a container "gunicorn, 7 in web-1". */
+static void server_print(const struct followed *process, pid_t pid, char out[SERVER_BYTES])
+{
+	const struct server *server = process ? process->server : NULL;
+	struct container container;
+	size_t used;
+
+	used = (size_t)snprintf(out, SERVER_BYTES, "%s",
+				server ? server->name : "server not known");
+	if (!container_find(pid, &container))
+		snprintf(out + used, SERVER_BYTES - used, ", %d in %s", container.pid,
+			 *container.name ? container.name : "its container");
+}
+
 void follow_say(const struct follow *follow)
 {
 	const struct config_pids *pids = &follow->config->pids;
 	struct modes modes = modes_count(follow);
 	size_t counted = follow_count(follow);
-	const struct followed *root;
-	char text[MODES_BYTES];
+	char text[MODES_BYTES], server[SERVER_BYTES];
 
 	modes_print(&modes, text);
 	if (!pids->count && !counted) {
@@ -339,12 +355,11 @@ void follow_say(const struct follow *follow)
 		log_info("attached to all: %zu processes, %s", counted, text);
 		return;
 	}
-	root = pid_table_find(&follow->table, pids->list[0]);
+	server_print(pid_table_find(&follow->table, pids->list[0]), pids->list[0], server);
 	if (pids->count > 1)
 		log_info("attached to %d processes given and their children: %zu, %s", pids->count,
 			 follow->table.count, text);
 	else
-		log_info("attached to %d (%s): %zu processes, %s", pids->list[0],
-			 root && root->server ? root->server->name : "server not known",
+		log_info("attached to %d (%s): %zu processes, %s", pids->list[0], server,
 			 follow->table.count, text);
 }

@@ -46,8 +46,7 @@ static int pid_file_open(pid_t pid, const char *name)
 	return fd < 0 ? error_of_process(errno) : fd;
 }
 
-/* The file's first size - 1 bytes, always terminated. Bytes read, or -errno. */
-static int pid_file_read(pid_t pid, const char *name, char *out, size_t size)
+int proc_text_read(pid_t pid, const char *name, char *out, size_t size)
 {
 	size_t used = 0;
 	ssize_t got;
@@ -80,7 +79,7 @@ int proc_stat_read(pid_t pid, struct proc_stat *out)
 	long threads;
 	int parent, err;
 
-	err = pid_file_read(pid, "stat", text, sizeof(text));
+	err = proc_text_read(pid, "stat", text, sizeof(text));
 	if (err < 0)
 		return err;
 	/* The name is there as it is, be it ") R 1 " or a newline; the numbers hold no parenthesis.
@@ -105,7 +104,7 @@ int proc_stat_read(pid_t pid, struct proc_stat *out)
 
 int proc_cmdline_read(pid_t pid, char *out, size_t size)
 {
-	return pid_file_read(pid, "cmdline", out, size);
+	return proc_text_read(pid, "cmdline", out, size);
 }
 
 /* Reads a number and the one character that must follow it; NULL where it does not. */

@@ -26,6 +26,9 @@ struct proc_mapping {
 	const char *path; /* borrowed, as /proc shows it, escapes and all */
 };
 
+/* The first size - 1 bytes of /proc/PID/name, always terminated. Bytes read, or -errno. */
+int proc_text_read(pid_t pid, const char *name, char *out, size_t size);
+
 /* 0, -ESRCH (no such process), -errno. */
 int proc_stat_read(pid_t pid, struct proc_stat *out);
 

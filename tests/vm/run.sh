@@ -92,7 +92,7 @@ image_make()
 	cp -a "$root/." "$work"
 	mkdir -p "$work/smoke" "$work/wsgiscope"
 	cp tests/vm/init "$work/init"
-	cp tests/vm/smoke.py tests/vm/shop.py "$golden/blocks.rec" tests/golden/blocks.json \
+	cp tests/vm/smoke.py tests/e2e/apps/shop.py "$golden/blocks.rec" tests/golden/blocks.json \
 		"$work/smoke"
 	cp -r "$build/wsgiscope" "$build/python" "$work/wsgiscope"
 	chmod 0755 "$work/init"

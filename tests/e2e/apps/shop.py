@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The application that is traced in the virtual machine: the path says what it does. With SHOP_MARK
+"""An application whose path says what it does, for containers and virtual machines. With SHOP_MARK
 it marks itself. Imports no test code: it runs in the server."""
 import os
 import time
