@@ -16,6 +16,12 @@ struct start {
 	int fd;
 };
 
+/* What bpf_get_current_pid_tgid() says, without a further call. */
+static __always_inline __u64 pid_tgid_of(const struct task_struct *task)
+{
+	return (__u64)task->tgid << 32 | (__u32)task->pid;
+}
+
 static __always_inline void record_begin(struct rec_request *r, const struct start *start,
 					 __u64 conn)
 {

@@ -250,12 +250,6 @@ static __always_inline struct thread *thread_find(void)
 	return thread_find_of(bpf_get_current_task_btf());
 }
 
-/* What bpf_get_current_pid_tgid() says, without a further call. */
-static __always_inline __u64 pid_tgid_of(const struct task_struct *task)
-{
-	return (__u64)task->tgid << 32 | (__u32)task->pid;
-}
-
 static __always_inline void processes_changed(void)
 {
 	__sync_fetch_and_add(&processes_version, 1);
