@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What it costs to be sampled: ns a sample by depth, by the kernel's own count of the programs' run
-time; and what a worker loses of its time, next to py-spy and austin in the same run. Those come
-from PyPI into BUILD/rivals, where it can be reached; they are skipped by name where not."""
+time; what a worker loses of its time, next to py-spy and austin in the same run; and what all of
+them say of one load (agreement.py). Those come from PyPI into BUILD/rivals, where it can be
+reached; they are skipped by name where not."""
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import time
 from typing import NamedTuple
 
+import agreement
 from measure import Cost
 from phases import HERE, TRACER_CPU, WORKER_CPU, BenchError, attached
 from report import Row, table_print
@@ -224,3 +226,4 @@ def run(build, cycles):
     depth_table(build, cycles)
     lost_table(build, cycles, 0)
     lost_table(build, cycles, THREADS)
+    agreement.run(build, rivals_install(build))
