@@ -6,7 +6,8 @@ Prints tables: values in ns, ratios, and for each aim of the project "ok" or "ov
 never fails on time: another machine has other numbers.
 Usage: bench.py BUILD_DIRECTORY [request|kernel|states|wire|arming|load|stacks|nop5 ...]
 BENCH_ROUNDS: rounds of each measurement in each cycle (default 40), BENCH_CYCLES: how often each
-tracer is attached (default 5), BENCH_SECONDS: of synthetic load (default 60).
+tracer is attached (default 5), BENCH_SECONDS: of synthetic load (default 60), BENCH_PYTHON: what
+runs the worker of `stacks` (default: what runs this).
 """
 import contextlib
 import os

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What it costs to be sampled: ns a sample by depth, by the kernel's own count of the programs' run
-time; and what a worker loses of its time, next to py-spy and austin in the same run. Those come
-from PyPI into BUILD/rivals, where it can be reached; they are skipped by name where not."""
+time; what a worker loses of its time, next to py-spy and austin in the same run; and what all of
+them say of one load (agreement.py). Those come from PyPI into BUILD/rivals, where it can be
+reached; they are skipped by name where not."""
 import contextlib
 import json
 import os
@@ -10,7 +11,9 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
+import agreement
 from measure import Cost
 from phases import HERE, TRACER_CPU, WORKER_CPU, BenchError, attached
 from report import Row, table_print
@@ -22,16 +25,17 @@ AIM_LOST = 0.3  # percent at 99 Hz
 HZ, FAST_HZ = 99, 999
 DEPTH = 30
 PIECE_S = 1.0
-WARM_S = 4.5  # code that has been seen so long is looked at nine times a second at most
+WARM_S = 10.5  # code that has been seen for long is looked at four times a second
 NEW_S = 0.3
 THREADS = 160
+PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
 
 
 class Worker:
     """A stacks_worker.py."""
 
     def __init__(self, threads=0):
-        command = [sys.executable, os.path.join(HERE, "stacks_worker.py"), str(WORKER_CPU),
+        command = [PYTHON, os.path.join(HERE, "stacks_worker.py"), str(WORKER_CPU),
                    str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
@@ -68,47 +72,71 @@ def clock_time(pid):
     return program_times(pid)["sample_clock"]
 
 
-def sample_ns(build, worker, depth, seconds, calls="others", warm=WARM_S):
-    """ns of the clock's program for each sample. It runs for what is not traced, too: what that
-    takes is seen while the worker sleeps, and taken off."""
-    with attached(stacklog(build, worker.pid, FAST_HZ)) as program:
-        worker.compute(warm, depth, calls)  # the names are read now
-        time.sleep(0.2)
-        start = clock_time(program.pid)
-        time.sleep(0.5)
-        idle = clock_time(program.pid)
-        before = samples_count(program)
-        worker.compute(seconds, depth, calls)
-        busy = clock_time(program.pid)
-    runs = busy[1] - idle[1]
-    samples = samples_count(program) - before
+class Piece(NamedTuple):
+    """Of the clock's program: between two moments, so many ns in so many runs; of those that were
+    not of the worker each took `empty` ns."""
+    begin: int
+    end: int
+    ns: int
+    runs: int
+    empty: float
+
+
+def piece_take(program, worker, command):
+    """The clock's program runs for what is not traced, too: what that takes is seen while the
+    worker sleeps."""
+    start = clock_time(program.pid)
+    time.sleep(0.5)
+    idle, begin = clock_time(program.pid), time.monotonic_ns()
+    worker.compute(*command)
+    busy, end = clock_time(program.pid), time.monotonic_ns()
     empty = (idle[0] - start[0]) / max(1, idle[1] - start[1])
+    return Piece(begin, end, busy[0] - idle[0], busy[1] - idle[1], empty)
+
+
+def piece_ns(piece, times):
+    """ns for each sample, which were taken at these times."""
+    samples = sum(piece.begin <= taken <= piece.end for taken in times)
     if samples < 50:
-        raise BenchError(f"{samples} samples in {seconds} s")
-    return (busy[0] - idle[0] - (runs - samples) * empty) / samples
+        raise BenchError(f"{samples} samples in {(piece.end - piece.begin) / 1e9:.1f} s")
+    return (piece.ns - (piece.runs - samples) * piece.empty) / samples
 
 
-def samples_count(program):
-    return sum(line.startswith('{"kind":"sample"') for line in program.stdout)
+def pieces_ns(build, worker, warm, commands):
+    """ns for each sample of each piece of work, after some that makes it known."""
+    with attached(stacklog(build, worker.pid, FAST_HZ)) as program:
+        worker.compute(warm, *commands[0][1:])  # the names are read now
+        pieces = [piece_take(program, worker, command) for command in commands]
+    times = [json.loads(line)["time"] for line in program.stdout
+             if line.startswith('{"kind":"sample"')]
+    return [piece_ns(piece, times) for piece in pieces]
+
+
+def sample_cost(build, worker, cycles, depth, calls="others"):
+    """Of code that has been seen for long."""
+    values = pieces_ns(build, worker, WARM_S, [(PIECE_S, depth, calls)] * cycles)
+    return Cost(statistics.median(values), min(values))
+
+
+def new_sample_cost(build, worker, cycles):
+    """Of code in its first second."""
+    values = [pieces_ns(build, worker, 0.1, [(NEW_S, DEPTH, "others")])[0] for _ in range(cycles)]
+    return Cost(statistics.median(values), min(values))
 
 
 def depth_table(build, cycles):
     rows = []
     with worker_made() as worker, counting():
         for depth in DEPTHS:
-            values = [sample_ns(build, worker, depth, PIECE_S) for _ in range(cycles)]
-            rows.append(Row(f"{depth} frames", Cost(statistics.median(values), min(values)),
+            rows.append(Row(f"{depth} frames", sample_cost(build, worker, cycles, depth),
                             AIM_SAMPLE if depth == DEPTH else None))
-        values = [sample_ns(build, worker, DEPTH, PIECE_S, "itself") for _ in range(cycles)]
         rows.append(Row(f"{DEPTH} frames, of one function",
-                        Cost(statistics.median(values), min(values)), None))
-        values = [sample_ns(build, worker, DEPTH, NEW_S, warm=0.1) for _ in range(cycles)]
+                        sample_cost(build, worker, cycles, DEPTH, "itself"), None))
         rows.append(Row(f"{DEPTH} frames, in their first second",
-                        Cost(statistics.median(values), min(values)), None))
+                        new_sample_cost(build, worker, cycles), None))
     with worker_made(THREADS) as worker, counting():
-        values = [sample_ns(build, worker, DEPTH, PIECE_S) for _ in range(cycles)]
         rows.append(Row(f"{DEPTH} frames, {THREADS} more threads",
-                        Cost(statistics.median(values), min(values)), AIM_SAMPLE))
+                        sample_cost(build, worker, cycles, DEPTH), AIM_SAMPLE))
     table_print("a sample, by the kernel's count of the clock's run time: ns", rows)
     for row in rows:
         if row.aim:
@@ -198,3 +226,4 @@ def run(build, cycles):
     depth_table(build, cycles)
     lost_table(build, cycles, 0)
     lost_table(build, cycles, THREADS)
+    agreement.run(build, rivals_install(build))

@@ -12,11 +12,13 @@
 #include "image.h"
 #include "walk.h"
 
-/* In the place of bpf/vmlinux.h: the walk touches no kernel type. */
+/* In the place of bpf/vmlinux.h: the walk touches no kernel type, what it includes names some. */
 #define WSGISCOPE_VMLINUX_H
 struct file;
 struct sock;
-struct task_struct;
+struct task_struct {
+	int pid, tgid;
+};
 
 #include <bpf/bpf_helpers.h>
 
