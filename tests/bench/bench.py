@@ -230,9 +230,9 @@ def states_bench(build, workers):
 def wire_measurements():
     turns = {"op": "turns", "n": 150}
     return [
-        Measurement("turns", "traced", ("none", "wire"), turns),
+        Measurement("turns", "traced", ("none", "wirelimit", "wire"), turns),
         Measurement("turns", "traced", ("tracer",), dict(turns, tracked=True)),
-        Measurement("other turns", "other", ("none", "tracer", "wire"), turns),
+        Measurement("other turns", "other", ("none", "wirelimit", "tracer", "wire"), turns),
     ]
 
 
@@ -241,17 +241,20 @@ def wire_bench(build, workers):
     for worker in workers.values():
         worker.call("turns", n=10)  # its listener is there when somebody attaches
     s = measure(build, workers, wire_measurements(), CYCLES, ROUNDS, progress)
+    limit = s.added_by_phase("wirelimit", "turns")
     marker = s.added_by_phase("tracer", "turns")
     table_print("a request of one read and two writes on a connection kept alive: ns more", [
         Row("no tracer, whole request", s.whole("none", "turns"), whole=True),
+        Row("limit: empty programs where the wire's are", limit),
         Row("by the marker", marker),
-        Row("by the wire", s.added_by_phase("wire", "turns"), AIM_WIRE),
-    ], marker=marker)
-    marker = s.added_by_phase("tracer", "other turns")
+        Row("by the wire", s.added_by_phase("wire", "turns"), AIM_WIRE, floor=limit.median),
+    ], limit=limit, marker=marker)
+    limit = s.added_by_phase("wirelimit", "other turns")
     table_print("the same of a process that is not traced: ns more", [
-        Row("while another is, by the marker", marker),
+        Row("limit: empty programs where the wire's are", limit),
+        Row("while another is, by the marker", s.added_by_phase("tracer", "other turns")),
         Row("while another is, by the wire", s.added_by_phase("wire", "other turns")),
-    ], marker=marker)
+    ], limit=limit)
     remarks_print(s)
 
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * limit [-u|-s] MARKER: attaches the empty programs of limit.bpf.c to the marks of the file MARKER
- * to the system calls and to the scheduler's tracepoints that the tracer watches; says "limit:
- * attached to MARKER"; ends at SIGTERM or SIGINT. The marks are armed in the whole file, which is
- * the cheapest way.
+ * limit [-u|-s|-w] MARKER: attaches the empty programs of limit.bpf.c to the marks of the file
+ * MARKER to the system calls and to the scheduler's tracepoints that the tracer watches; says
+ * "limit: attached to MARKER"; ends at SIGTERM or SIGINT. The marks are armed in the whole file,
+ * which is the cheapest way.
  *
  * Without -u no semaphore is raised: the marker stays asleep, and the benchmark calls the marks
  * itself. With -u the marks are found by their USDT notes and the semaphores are raised, as any
  * USDT tool does it: the marker counts, and no one listens. With -s nothing but the scheduler's
- * tracepoints is attached to.
+ * tracepoints is attached to. With -w it is what wire mode watches: no marks, but reads, too.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,6 +25,11 @@ static const char *const marks[] = {"wsgiscope_request_start", "wsgiscope_reques
 static const char *const notes[] = {"request_start", "request_end"};
 static const char *const syscalls[] = {"write",	   "writev",	 "sendto", "sendmsg",
 				       "sendmmsg", "sendfile64", "splice"};
+/* Of some the tracer watches one end only. */
+static const char *const wired[] = {
+	"sys_enter_read",     "sys_exit_read",	   "sys_enter_readv",	"sys_exit_readv",
+	"sys_enter_recvfrom", "sys_exit_recvfrom", "sys_enter_recvmsg", "sys_exit_recvmsg",
+	"sys_exit_accept",    "sys_exit_accept4",  "sys_enter_close",	"sys_enter_shutdown"};
 
 struct links {
 	struct bpf_link *link[LINKS_MAX];
@@ -73,22 +78,34 @@ static int notes_attach(struct links *links, struct limit *skel, const char *fil
 	return 0;
 }
 
+static int syscall_attach(struct links *links, struct limit *skel, const char *name)
+{
+	return link_add(links,
+			bpf_program__attach_tracepoint(skel->progs.syscall_empty, "syscalls", name),
+			name);
+}
+
 static int syscalls_attach(struct links *links, struct limit *skel)
 {
 	static const char *const ends[] = {"sys_enter_", "sys_exit_"};
+	int err = 0;
 
-	for (size_t i = 0; i < 2 * sizeof(syscalls) / sizeof(*syscalls); i++) {
-		struct bpf_link *link;
+	for (size_t i = 0; i < 2 * sizeof(syscalls) / sizeof(*syscalls) && !err; i++) {
 		char name[64];
-		int err;
 
 		snprintf(name, sizeof(name), "%s%s", ends[i % 2], syscalls[i / 2]);
-		link = bpf_program__attach_tracepoint(skel->progs.syscall_empty, "syscalls", name);
-		err = link_add(links, link, name);
-		if (err)
-			return err;
+		err = syscall_attach(links, skel, name);
 	}
-	return 0;
+	return err;
+}
+
+static int wired_attach(struct links *links, struct limit *skel)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(wired) / sizeof(*wired) && !err; i++)
+		err = syscall_attach(links, skel, wired[i]);
+	return err;
 }
 
 static int scheduler_attach(struct links *links, struct limit *skel)
@@ -114,14 +131,17 @@ static void wait_end(const sigset_t *end, const char *file)
 	sigwait(end, &sig);
 }
 
-/* option: 'u', 's' or 0. */
+/* option: 'u', 's', 'w' or 0. */
 static int all_attach(struct links *links, struct limit *skel, const char *file, char option)
 {
 	int err = 0;
 
-	if (option != 's')
-		err = option == 'u' ? notes_attach(links, skel, file)
-				    : marks_attach(links, skel, file);
+	if (option == 'u')
+		err = notes_attach(links, skel, file);
+	else if (option == 'w')
+		err = wired_attach(links, skel);
+	else if (!option)
+		err = marks_attach(links, skel, file);
 	if (!err && option != 's')
 		err = syscalls_attach(links, skel);
 	return err ? err : scheduler_attach(links, skel);
@@ -136,10 +156,11 @@ int main(int argc, char **argv)
 	sigset_t end;
 	int err;
 
-	if (argc == 3 && (!strcmp(argv[1], "-u") || !strcmp(argv[1], "-s")))
+	if (argc == 3 &&
+	    (!strcmp(argv[1], "-u") || !strcmp(argv[1], "-s") || !strcmp(argv[1], "-w")))
 		option = argv[1][1];
 	if (argc != 2 && !option) {
-		fprintf(stderr, "usage: limit [-u|-s] MARKER\n");
+		fprintf(stderr, "usage: limit [-u|-s|-w] MARKER\n");
 		return 2;
 	}
 	sigemptyset(&end);

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from phases import phase
 
-PHASES = ("none", "scheduler", "limit", "awake", "nostates", "tracer", "blocks", "wire")
-UNDISTURBED = ("none", "scheduler", "limit")
+PHASES = ("none", "scheduler", "limit", "wirelimit", "awake", "nostates", "tracer", "blocks",
+          "wire")
+UNDISTURBED = ("none", "scheduler", "limit", "wirelimit")
 WALL, CPU = 0, 1
 PAUSE_S = 0.002  # between two stretches while someone reads what they made
 

@@ -13,7 +13,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 READY_S = 30
-LIMIT_OPTIONS = {"limit": (), "awake": ("-u",), "scheduler": ("-s",)}
+LIMIT_OPTIONS = {"limit": (), "awake": ("-u",), "scheduler": ("-s",), "wirelimit": ("-w",)}
 OPTIONS = {"blocks": ["--blocks"], "wire": ["--mode", "wire"]}
 WORKER_CPU = 0
 # The tracer gets another CPU where there is one, so that what it takes is not taken from workers.
@@ -122,7 +122,8 @@ def attached(command, signum=signal.SIGINT):
 @contextlib.contextmanager
 def phase(name, build, worker):
     """Nobody attached ("none"), the empty programs with the marker asleep ("limit"), awake
-    ("awake") or at the scheduler alone ("scheduler"), the tracer ("tracer", with --blocks:
+    ("awake"), at the scheduler alone ("scheduler") or where wire mode has its programs
+    ("wirelimit"), the tracer ("tracer", with --blocks:
     "blocks", by the wire: "wire", without states: "nostates"). Yields the program, or None."""
     if name == "none":
         yield None
