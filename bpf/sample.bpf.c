@@ -19,6 +19,19 @@ struct {
 	__type(value, struct sampled_thread);
 } sampled SEC(".maps");
 
+/*
+ * Frames of a wait that are kept: as many Python frames as that without native ones, else so many
+ * of each. Storage of a task that is larger than two pages cannot be had since Linux 7
+ * (bpf_selem_alloc() takes kmalloc_nolock()'s), nor can the map tell.
+ */
+#define WAIT_FRAMES_MAX 288
+#define WAIT_PYTHON_MAX 160
+#define WAIT_NATIVE_MAX 80
+#define WAIT_KERNEL_MAX 48
+
+_Static_assert(WAIT_PYTHON_MAX + WAIT_NATIVE_MAX + WAIT_KERNEL_MAX == WAIT_FRAMES_MAX,
+	       "a wait has room for all of its frames");
+
 /* A thread's wait. Made when the thread is, or is first seen; not in the scheduler, where memory
  * must not be asked for. */
 struct wait_sample {
@@ -26,8 +39,12 @@ struct wait_sample {
 	__u64 woken_ns; /* 0: not yet */
 	__u64 apart_ns; /* from the run queue's clock to CLOCK_MONOTONIC, 0: not known */
 	struct sampled_thread known;
-	struct sample sample;
+	struct rec_sample head;
+	struct rec_frame frames[WAIT_FRAMES_MAX];
 };
+
+/* The kernel's own share of two pages is below 256 bytes. */
+_Static_assert(sizeof(struct wait_sample) <= 8192 - 256, "a wait's storage can be had");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -149,21 +166,22 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 		sample_natives(ctx, scratch, s);
 }
 
-static __always_inline void sample_emit(struct sample *s, __u64 now_ns)
+/* head: of a sample that has room for so many frames behind it. */
+static __always_inline void sample_emit(struct rec_sample *head, const __u32 room, __u64 now_ns)
 {
-	__u32 frames = s->head.python + s->head.native + s->head.kernel;
+	__u32 frames = head->python + head->native + head->kernel;
 	__u32 size;
 
 	barrier_var(frames);
-	if (frames > STACK_FRAMES_MAX)
+	if (frames > room)
 		return;
-	size = sizeof(s->head) + frames * sizeof(s->frames[0]);
-	s->head.h.size = size;
-	s->head.h.time_ns = now_ns;
+	size = sizeof(*head) + frames * sizeof(struct rec_frame);
+	head->h.size = size;
+	head->h.time_ns = now_ns;
 	barrier_var(size);
-	if (size > sizeof(*s))
+	if (size > sizeof(*head) + room * sizeof(struct rec_frame))
 		return;
-	if (bpf_ringbuf_output(&ring, s, size, wakeup_flags(size))) {
+	if (bpf_ringbuf_output(&ring, head, size, wakeup_flags(size))) {
 		count_drop(DROP_RING_FULL);
 		return;
 	}
@@ -201,7 +219,7 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 	s->head.state = STATE_CPU;
 	s->head.weight_ns = sample_period_ns;
 	sample_take(ctx, scratch, known, s, now_ns);
-	sample_emit(s, now_ns);
+	sample_emit(&s->head, STACK_FRAMES_MAX, now_ns);
 	return 0;
 }
 
@@ -238,11 +256,47 @@ __hidden void sample_wait_missed(struct task_struct *task)
 		sample_wait_end(task, task->sched_info.last_arrival + w->apart_ns);
 }
 
+/* So many frames of a sample, from one on, to a place in a wait's. */
+static __always_inline void wait_frames_put(struct wait_sample *w, __u32 to, const struct sample *s,
+					    __u32 from, __u32 count, const __u32 max)
+{
+	barrier_var(to);
+	barrier_var(from);
+	barrier_var(count);
+	if (to > WAIT_FRAMES_MAX - max || from >= STACK_FRAMES_MAX || count > max)
+		return;
+	bpf_probe_read_kernel(&w->frames[to], count * sizeof(w->frames[0]), &s->frames[from]);
+}
+
+/* Keeps what there is room for: of the frames of each kind the innermost. */
+static __always_inline void wait_keep(struct wait_sample *w, const struct sample *s)
+{
+	__u32 python = s->head.python, native = s->head.native, kernel = s->head.kernel;
+	__u32 python_max = sample_native ? WAIT_PYTHON_MAX : WAIT_FRAMES_MAX;
+
+	w->head = s->head;
+	if (python > python_max) {
+		w->head.python = python_max;
+		w->head.flags |= SAMPLE_F_TRUNCATED;
+	}
+	wait_frames_put(w, 0, s, 0, w->head.python, WAIT_FRAMES_MAX);
+	if (!sample_native)
+		return;
+	if (native > WAIT_NATIVE_MAX)
+		w->head.native = WAIT_NATIVE_MAX;
+	if (kernel > WAIT_KERNEL_MAX)
+		w->head.kernel = WAIT_KERNEL_MAX;
+	wait_frames_put(w, w->head.python, s, python, w->head.native, WAIT_NATIVE_MAX);
+	wait_frames_put(w, w->head.python + w->head.native, s, python + native, w->head.kernel,
+			WAIT_KERNEL_MAX);
+}
+
 __hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thread *t, __u64 now_ns)
 {
 	struct wait_sample *w = bpf_task_storage_get(&waits, task, 0, 0);
 	struct scratch *scratch = scratch_get(SCRATCH_SWITCH);
 	__u32 peer = t->account.peer;
+	struct sample *s;
 	struct rq *rq;
 
 	if (!w || !scratch)
@@ -252,14 +306,16 @@ __hidden void sample_wait_begin(void *ctx, struct task_struct *task, struct thre
 	w->woken_ns = 0;
 	w->since_ns = now_ns;
 	w->apart_ns = rq ? now_ns - rq->clock : 0;
-	sample_begin(&w->sample, t);
-	w->sample.head.what = SAMPLE_WAIT;
-	w->sample.head.state = t->account.state;
+	s = &scratch->sample;
+	sample_begin(s, t);
+	s->head.what = SAMPLE_WAIT;
+	s->head.state = t->account.state;
 	if (peer && peer <= PEERS_MAX) {
-		w->sample.head.peer = t->account.peers[(peer - 1) & (PEERS_MAX - 1)];
-		w->sample.head.peer.wait_ns = 0;
+		s->head.peer = t->account.peers[(peer - 1) & (PEERS_MAX - 1)];
+		s->head.peer.wait_ns = 0;
 	}
-	sample_take(ctx, scratch, &w->known, &w->sample, now_ns);
+	sample_take(ctx, scratch, &w->known, s, now_ns);
+	wait_keep(w, s);
 }
 
 __hidden void sample_wait_woken(struct task_struct *task, __u64 now_ns)
@@ -280,17 +336,17 @@ __hidden void sample_wait_end(struct task_struct *task, __u64 now_ns)
 	w = bpf_task_storage_get(&waits, task, 0, 0);
 	if (!w || !w->since_ns)
 		return;
-	woken_ns = w->woken_ns && w->sample.head.state != STATE_RUNNABLE ? w->woken_ns : now_ns;
+	woken_ns = w->woken_ns && w->head.state != STATE_RUNNABLE ? w->woken_ns : now_ns;
 	for (int i = 0; i < 2; i++) {
 		__u64 end_ns = i ? now_ns : woken_ns;
 
 		if (end_ns <= w->since_ns)
 			continue;
-		w->sample.head.weight_ns = end_ns - w->since_ns;
-		sample_emit(&w->sample, end_ns);
+		w->head.weight_ns = end_ns - w->since_ns;
+		sample_emit(&w->head, WAIT_FRAMES_MAX, end_ns);
 		w->since_ns = end_ns;
-		w->sample.head.state = STATE_RUNNABLE;
-		__builtin_memset(&w->sample.head.peer, 0, sizeof(w->sample.head.peer));
+		w->head.state = STATE_RUNNABLE;
+		__builtin_memset(&w->head.peer, 0, sizeof(w->head.peer));
 	}
 	w->since_ns = 0;
 }

@@ -30,6 +30,7 @@ METRICS='prometheus python3-prometheus-client'
 BROWSER='chromium chromium-driver python3-selenium'
 BENCH='python3-wrapt python3-prometheus-client util-linux'
 VM='qemu-system-x86 cpio'
+ARM64='lld qemu-system-arm cpio'
 MATRIX='python3-venv python3-pip apache2-dev libev-dev'
 PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3'
 
@@ -56,6 +57,7 @@ wanted()
 	bench) echo $BUILD $BENCH ;;
 	pythons) echo $BUILD $PYTHONS strace ;;
 	vm) echo $BUILD $VM ;;
+	arm64) echo $BUILD $ARM64 ;;
 	frameworks) echo $BUILD $SUITES ;;
 	matrix) echo $BUILD $SERVERS $FRONTS $ADAPTERS $FRAMEWORKS $STATES $TOOLS $MATRIX ;;
 	all)

@@ -5,7 +5,7 @@
 # VM_KERNELS="6.1 newest" takes only these. The results: $(O)/vm/KERNEL.result, a line
 # "verb<TAB>ok|refused|failed<TAB>reason" each.
 
-.PHONY: vm bpf-stack
+.PHONY: vm bpf-stack arm64 vm-arm64
 
 VM_KERNELS ?= 5.10 6.1 6.12 newest
 
@@ -20,3 +20,27 @@ vm-%: all $(SAN_O)/tests/golden/recordings/.made
 	$(call say,VM,$*)
 	$(Q)VM_BUILD=$(O) VM_DIR=$(O)/vm VM_GOLDEN=$(SAN_O)/tests/golden/recordings \
 		tests/vm/run.sh $*
+
+# --- arm64, from any machine: by clang, with a folder of Debian's arm64 packages -----------------
+
+DEBIAN_SUITE := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
+ARM64_ROOT   := $(abspath $(O))/vm/sysroot-$(DEBIAN_SUITE)-arm64
+ARM64_DEV    := libc6-dev libgcc-12-dev|libgcc-14-dev libbpf-dev libelf-dev zlib1g-dev \
+	libmicrohttpd-dev libcap-ng-dev libjansson-dev libprotobuf-c-dev libpython3-dev
+ARM64_KERNEL ?= 6.1
+
+arm64: ## the program, the BPF programs and the marker for arm64, in build/arm64 (no root)
+	$(Q)contrib/debian-packages.sh arm64
+	$(Q)mkdir -p $(O)/vm/cache
+	$(Q)VM_CACHE=$(abspath $(O))/vm/cache tests/vm/debian.sh root $(DEBIAN_SUITE) arm64 \
+		$(ARM64_ROOT) $(foreach choice,$(ARM64_DEV),"$(choice)")
+	$(Q)+$(MAKE) --no-print-directory all O=$(O)/arm64 ARCH=arm64 LDFLAGS=-fuse-ld=lld \
+		CC="$(CLANG) --target=aarch64-linux-gnu --sysroot=$(ARM64_ROOT)" \
+		MULTIARCH=$(ARM64_ROOT)/usr/include/aarch64-linux-gnu \
+		PY_INCLUDE=$(ARM64_ROOT)$(PY_INCLUDE) \
+		PY_SUFFIX=$(subst x86_64,aarch64,$(PY_SUFFIX))
+
+vm-arm64: arm64 $(SAN_O)/tests/golden/recordings/.made ## every verb on arm64, emulated (slow)
+	$(call say,VM,$(ARM64_KERNEL)-arm64)
+	$(Q)VM_BUILD=$(O)/arm64 VM_DIR=$(O)/vm VM_GOLDEN=$(SAN_O)/tests/golden/recordings \
+		VM_SECONDS=3600 tests/vm/run.sh -a arm64 $(ARM64_KERNEL)

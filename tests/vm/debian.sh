@@ -7,6 +7,7 @@
 #   debian.sh kernel SUITE ARCH FOLDER           SUITE's kernel: FOLDER/vmlinuz, FOLDER/release
 #   debian.sh root SUITE ARCH FOLDER PACKAGE...  packages and all that they depend on, unpacked
 #
+# A package with | in it is a choice: the first that SUITE has.
 # ARCH is Debian's word: amd64, arm64. What is there already is not made again. Lists and packages
 # are kept in $VM_CACHE.
 set -eu
@@ -79,6 +80,19 @@ kernel_fetch()
 	echo "${package#linux-*-}" >"$folder.new/release"
 }
 
+# The names, of each choice the first that the suite has; its last where it has none.
+choices_take()
+{
+	for choice in "$@"; do
+		taken=
+		for name in $(echo "$choice" | tr '|' ' '); do
+			[ -n "$taken" ] || [ -z "$(apt_for apt-cache madison "$name")" ] ||
+				taken=$name
+		done
+		echo "${taken:-$name}"
+	done
+}
+
 # base-files first: on a release with a merged /usr it has the links that the others go through.
 root_unpack()
 {
@@ -92,7 +106,6 @@ root_unpack()
 			--exclude='./usr/share/perl*' --exclude='./usr/lib/*/perl*' \
 			--exclude='./usr/lib/*/gconv/*'
 	done
-	echo "$*" >"$folder.new/.packages"
 }
 
 case $verb in
@@ -106,6 +119,7 @@ mkdir -p "$folder.new"
 if [ "$verb" = kernel ]; then
 	kernel_fetch
 else
-	root_unpack "$@"
+	root_unpack $(choices_take "$@")
+	echo "$*" >"$folder.new/.packages"
 fi
 mv "$folder.new" "$folder"
