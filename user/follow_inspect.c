@@ -212,14 +212,18 @@ static int process_tell(struct follow *follow, struct followed *process,
 	interpreter_gils(worker, &told);
 	if (process->is_told && !memcmp(&told, &process->told, sizeof(told)))
 		return 0;
-	err = tracer_process_set(follow->tracer, process->pid, &told);
+	err = tracer_process_set(follow->tracer, process->pid, &told, process->is_told);
+	if (err == -ENOENT)
+		return -ESRCH;
 	if (err) {
 		log_error("following process %d: %s", process->pid, strerror(-err));
 		return err;
 	}
-	/* Its end may have been before this, unseen: nothing would ever take it out again. */
-	if (!process->is_told && proc_stat_read(process->pid, &stat))
+	/* Its end may have been before this, unseen: nothing else would ever take it out again. */
+	if (!process->is_told && proc_stat_read(process->pid, &stat)) {
+		tracer_process_forget(follow->tracer, process->pid);
 		return -ESRCH;
+	}
 	if (followed_is_wired(process) != !!(told.flags & TRACER_WIRE))
 		process_unsay(follow, process);
 	process->told = told;

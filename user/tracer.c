@@ -317,7 +317,8 @@ static void processes_changed(struct tracer *tracer, pid_t pid, bool traced)
 	__atomic_add_fetch(&tracer->skel->data->processes_version, 1, __ATOMIC_RELEASE);
 }
 
-int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *from)
+int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *from,
+		       bool is_traced)
 {
 	/* struct process of bpf/state.bpf.h. */
 	struct {
@@ -331,7 +332,7 @@ int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_pro
 	for (int i = 0; i < TRACER_GILS_MAX; i++)
 		process.gil[i] = from->gil[i];
 	err = bpf_map_update_elem(bpf_map__fd(tracer->skel->maps.processes), &key, &process,
-				  BPF_ANY);
+				  is_traced ? BPF_EXIST : BPF_ANY);
 	if (!err)
 		processes_changed(tracer, pid, true);
 	return err;

@@ -68,8 +68,12 @@ struct tracer_process {
 	uint64_t gil[TRACER_GILS_MAX]; /* addresses, 0: none */
 };
 
-/* Traces a process from now on, or tells more of it. -ENOSPC: too many. */
-int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *process);
+/*
+ * Traces a process from now on, or, where it is traced already, tells more of it. -ENOSPC: too
+ * many; -ENOENT: it is not traced any more, as the kernel side has seen its end.
+ */
+int tracer_process_set(struct tracer *tracer, pid_t pid, const struct tracer_process *process,
+		       bool is_traced);
 void tracer_process_forget(struct tracer *tracer, pid_t pid);
 
 /* The Python of a process whose stacks are to be taken; its children begin with the same. 0 or
