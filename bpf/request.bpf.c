@@ -125,15 +125,36 @@ static __always_inline void fd_hidden_tell(struct thread *t, __u32 tgid)
 	process_tell(REC_PROCESS_FD_HIDDEN);
 }
 
-/* The socket that this thread read last, for a request that comes without its descriptor. 0:
- * another request is under way on it, so that it is not this one's, as of an event loop that has
- * read several connections before it calls the application. */
+/* The request with this id of this process under key that has not ended, else SLOT_NONE. */
+static __always_inline __u32 slot_of(__u64 key, __u64 id, __u32 tgid)
+{
+	__u32 slot = slot_find(key);
+	struct rec_request *r = slot_request(slot);
+
+	return r && r->id == id && r->h.tgid == tgid && !(r->flags & REC_F_DRAINING) ? slot
+										     : SLOT_NONE;
+}
+
+/*
+ * The socket that this thread read last, for a request that comes without its descriptor. That is
+ * no guess where one of its requests begins while another is open (bjoern's loop): there it is not
+ * made again, and their ends are found by their ids. 0: none.
+ */
 static __always_inline __u64 conn_guess(struct thread *t, __u32 tgid)
 {
-	__u64 conn = t->read_conn;
-	struct rec_request *r = conn ? request_lookup(conn) : NULL;
+	struct process *p;
 
-	return r && r->h.tgid == tgid && !(r->flags & (REC_F_DRAINING | REC_F_WIRE)) ? 0 : conn;
+	if (t->process & PROCESS_FD_UNGUESSED)
+		return 0;
+	if (!t->key || slot_of(t->key, t->id, tgid) == SLOT_NONE)
+		return t->read_conn;
+	t->guessed_key = t->key;
+	t->guessed_id = t->id;
+	t->process |= PROCESS_FD_UNGUESSED;
+	p = process_find(tgid);
+	if (p)
+		p->flags |= PROCESS_FD_UNGUESSED;
+	return 0;
 }
 
 /* The connection that a request came in on: the descriptor that the marker found, else what the
@@ -164,16 +185,6 @@ __hidden void request_displace(struct rec_request *old)
 		count_drop(DROP_ID_REUSED);
 	}
 	request_emit(old);
-}
-
-/* Where the request with this id of this process lies under key, or SLOT_NONE. */
-static __always_inline __u32 slot_of(__u64 key, __u64 id, __u32 tgid)
-{
-	__u32 slot = slot_find(key);
-	struct rec_request *r = slot_request(slot);
-
-	return r && r->id == id && r->h.tgid == tgid && !(r->flags & REC_F_DRAINING) ? slot
-										     : SLOT_NONE;
 }
 
 /*
@@ -351,6 +362,11 @@ static __always_inline __u32 request_find(struct thread *t, __u32 tgid,
 		slot = *key ? slot_of(*key, m->id, tgid) : SLOT_NONE;
 		if (slot != SLOT_NONE)
 			return slot;
+	}
+	*key = t->guessed_key;
+	if (*key && t->guessed_id == m->id) {
+		t->guessed_key = 0;
+		return slot_of(*key, m->id, tgid);
 	}
 	*key = request_key_by_id(tgid, m->id);
 	return slot_of(*key, m->id, tgid);

@@ -25,6 +25,7 @@ enum process_flags {
 	PROCESS_MARKED = 1 << 4, /* with PROCESS_WIRE: the marker tells of them, too */
 	/* Set here. */
 	PROCESS_TOLD_FD_HIDDEN = 1 << 8,
+	PROCESS_FD_UNGUESSED = 1 << 9, /* its threads have several requests open at once */
 };
 
 #define GILS_MAX 8
@@ -92,6 +93,8 @@ struct thread {
 	__u64 untold;	 /* the worker's struct of that request, 0: its strings have been read */
 	__u64 refused;	 /* id of the last for which there was no room, if it has not ended */
 	__u64 read_conn; /* the socket that it read last, where the descriptor is hidden */
+	/* Of one whose connection was guessed, while another began: its key would not be found. */
+	__u64 guessed_key, guessed_id;
 	struct seen seen;
 	/* What its process's entry says, as of processes_version. */
 	__u32 version;

@@ -9,6 +9,7 @@
  */
 #include "marker.h"
 
+#include <frameobject.h>
 #include <limits.h>
 #include <string.h>
 
@@ -179,6 +180,58 @@ static int twisted_fd(struct marker_state *state, PyObject *start_response)
 	return fd;
 }
 
+/* What a frame of the module has under this name. New reference, or NULL with no exception set. */
+static PyObject *frame_local(struct marker_state *state, PyObject *frame, const char *module,
+			     enum marker_name name)
+{
+	PyObject *globals = attr_get(frame, state->names[NAME_F_GLOBALS]);
+	PyObject *own, *locals = NULL, *value = NULL;
+
+	own = globals && PyDict_Check(globals) ? PyDict_GetItemString(globals, "__name__") : NULL;
+	if (own && PyUnicode_Check(own) && PyUnicode_CompareWithASCIIString(own, module) == 0)
+		locals = attr_get(frame, state->names[NAME_F_LOCALS]);
+	if (locals)
+		value = PyObject_GetItem(locals, state->names[name]);
+	PyErr_Clear();
+	Py_XDECREF(locals);
+	Py_XDECREF(globals);
+	return value;
+}
+
+#define TORNADO_FRAMES 4
+
+/*
+ * Tornado: start_response is a function of WSGIContainer's, whose frame has the request. That frame
+ * called us, or since 6.3 called an executor that did.
+ */
+static int tornado_fd(struct marker_state *state, PyObject *start_response)
+{
+	static const struct attr_path path = {{NAME_CONNECTION, NAME_STREAM, NAME_SOCKET}};
+	PyObject *module, *socket, *request = NULL;
+	PyFrameObject *frame;
+	int fd = -1;
+
+	if (!PyFunction_Check(start_response))
+		return -1;
+	module = ((PyFunctionObject *)start_response)->func_module;
+	if (!module || !PyUnicode_Check(module) ||
+	    PyUnicode_CompareWithASCIIString(module, "tornado.wsgi") != 0)
+		return -1;
+	frame = PyEval_GetFrame();
+	Py_XINCREF(frame);
+	for (int i = 0; frame && !request && i < TORNADO_FRAMES; i++) {
+		request = frame_local(state, (PyObject *)frame, "tornado.wsgi", NAME_REQUEST);
+		Py_SETREF(frame, PyFrame_GetBack(frame));
+	}
+	Py_XDECREF(frame);
+	socket = request ? attr_walk(state, request, &path) : NULL;
+	if (socket)
+		fd = fileno_call(state, socket);
+	Py_XDECREF(socket);
+	Py_XDECREF(request);
+	return fd;
+}
+
 /* The client's connection, -1 if the server does not let it be seen. */
 int hints_client_fd(struct marker_state *state, PyObject *environ, PyObject *start_response)
 {
@@ -198,7 +251,9 @@ int hints_client_fd(struct marker_state *state, PyObject *environ, PyObject *sta
 	}
 	value = environ_get(state, environ, NAME_INPUT);
 	fd = value ? input_fd(state, value) : -1;
-	return fd >= 0 ? fd : twisted_fd(state, start_response);
+	if (fd < 0)
+		fd = twisted_fd(state, start_response);
+	return fd >= 0 ? fd : tornado_fd(state, start_response);
 }
 
 /* Frameworks that leave their route in the environ: the key, the way from there to the text. */

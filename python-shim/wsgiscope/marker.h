@@ -38,6 +38,9 @@
 	X(ROUTES_ROUTE, "routes.route")                                                            \
 	X(CALL, "__call__")                                                                        \
 	X(CLOSE, "close")                                                                          \
+	X(CONNECTION, "connection")                                                                \
+	X(F_GLOBALS, "f_globals")                                                                  \
+	X(F_LOCALS, "f_locals")                                                                    \
 	X(FILE, "file")                                                                            \
 	X(FILELIKE, "filelike")                                                                    \
 	X(FILENO, "fileno")                                                                        \

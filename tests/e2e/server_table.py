@@ -25,8 +25,9 @@ FRONT = {"status": "front", "writes": "front", "slow": "front", "first": "front"
          "wire bytes": "front"}
 HUB = ("One thread waits in the hub for all greenlets: of what a request waits is known only that "
        "it waits.")
-GUESS = ("Its environ leads to no descriptor, and one thread reads several connections before it "
-         "calls the application.")
+GUESS = ("Nothing leads from its environ to a descriptor, and one thread has several requests open "
+         "at once.")
+LOOP = "The loop reads all of a request before, and writes all of the answer after `close()`."
 ROWS = []
 
 
@@ -45,7 +46,7 @@ row("gunicorn-gevent", "gunicorn `-k gevent`", gunicorn("-k", "gevent"), "gevent
 row("gunicorn-eventlet", "gunicorn `-k eventlet`", gunicorn("-k", "eventlet"), "eventlet",
     "gunicorn", HUB, **GREENLETS, file="wrapper")
 row("gunicorn-tornado", "gunicorn `-k tornado`", gunicorn("-k", "tornado"), "tornado", "gunicorn",
-    GUESS + " All is written after `close()`.", **GUESSED, body="before", wire_time="client")
+    LOOP, body="before", wire_time="client")
 row("uwsgi", "uWSGI `--http-socket`", uwsgi("--http-socket", "--threads", "4"), UWSGI, "uwsgi",
     file="sendfile")
 row("uwsgi-lazy", "uWSGI `--lazy-apps --cheaper`",
@@ -85,7 +86,7 @@ row("cherrypy", "CherryPy", start.unaware("cherrypy"), "cherrypy", None)
 row("gevent", "gevent.pywsgi", start.unaware("gevent"), "gevent", None, HUB, **GREENLETS)
 row("eventlet", "eventlet.wsgi", start.unaware("eventlet"), "eventlet", None, HUB, **GREENLETS)
 row("tornado", "Tornado `WSGIContainer`", start.unaware("tornado"), "tornado", None,
-    GUESS + " All is written after `close()`.", **GUESSED, body="before", wire_time="client")
+    LOOP, body="before", wire_time="client")
 row("twisted", "Twisted `WSGIResource`", start.unaware("twisted"), "twisted", None,
     "The reactor's thread reads all of a request before, and writes; it does not close an iterable "
     "that has raised.", states="closed", body="before", wire_time="client")

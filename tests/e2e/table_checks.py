@@ -247,9 +247,9 @@ def writes_exact(run):
 
 
 def writes_guessed(run):
-    """The server does not let the client's descriptor be seen: the socket that the thread has read
-    last. Null with a note of the first requests after attaching, before that is known, and where
-    requests overlap."""
+    """The server does not let the client's descriptor be seen: the socket is the one that the
+    thread has read last. Null with a note of the first requests after attaching, before that is
+    known, and from when two requests of a thread overlap."""
     assert len(run.first) > 1 and "writes_unseen" in run.first[0]["notes"], run.first
     for each in marked(run, *CASES, "body-late", "queued"):
         if each.response.raw:

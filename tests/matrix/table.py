@@ -72,8 +72,9 @@ def server_lines(python, results, versions):
 
 
 def version_of(row, versions):
-    name = {"mod_wsgi-express": "mod-wsgi"}.get(row.name, row.name.split("-")[1])
-    return versions.get(name.lower().replace("_", "-"), "newest")
+    """Of what PyPI calls as the row does: pypi-NAME, pypi-NAME-worker."""
+    return versions.get(row.name.split("-")[-1 if row.name.count("-") < 2 else 1]
+                        .replace("_", "-"), "newest")
 
 
 def versions_of(folder):

@@ -142,6 +142,45 @@ def test_connection_of_twisted(traced):
         assert traced.of("start")[0].fd == ours.fileno()
 
 
+TORNADO = """
+def handle(request, application, environ, between):
+    def start_response(status, headers, exc_info=None):
+        return lambda data: None
+    return between(application, environ, start_response)
+"""
+
+
+@pytest.mark.parametrize("between", [
+    lambda call, *args: call(*args),
+    lambda call, *args: (lambda: call(*args))(),
+])
+def test_connection_of_tornado(traced, between):
+    """Its frame has the request, with functions of an executor between it and the application."""
+    ours, theirs = socket.socketpair()
+    names = {"__name__": "tornado.wsgi"}
+    exec(TORNADO, names)
+    stream = type("Stream", (), {"socket": ours})()
+    connection = type("Connection", (), {"stream": stream})()
+    request = type("Request", (), {"connection": connection})()
+    application = mark(lambda environ, start_response: [])
+    with ours, theirs:
+        names["handle"](request, application, make_environ(), between)
+        assert traced.of("start")[0].fd == ours.fileno()
+    connection.stream = None
+    names["handle"](request, application, make_environ(), between)
+    assert traced.of("start")[1].fd == -1
+
+
+@pytest.mark.parametrize("module, handler", [("tornado.wsgi", "tornado.web"), ("shop", "shop")])
+def test_another_frame_is_left_alone(traced, module, handler):
+    names = {"__name__": handler}
+    line = "    start_response.__module__ = %r\n    return between" % module
+    exec(TORNADO.replace("    return between", line), names)
+    names["handle"](Raises(), mark(lambda environ, start_response: []), make_environ(),
+                    lambda call, *args: call(*args))
+    assert traced.of("start")[0].fd == -1
+
+
 def never_called(*args):
     raise AssertionError("not this object's")
 
