@@ -33,3 +33,23 @@ pythons-marker-host:
 pythons-marker-%:
 	$(Q)+$(MAKE) --no-print-directory python O=$(abspath $(PYTHONS_O))/$* \
 		PYTHON=$(PYTHONS)/bin/python$* CC=$(PYTHONS)/bin/cc$*
+
+# The marker against musl, Alpine's C library: it compiles without a warning, needs musl alone, and
+# has its three marks. Debian has no Python for musl that could load it. Python's headers lie beside
+# those of the other C library: links lead to them alone.
+.PHONY: musl-check
+MUSL_O := $(O)/tests/musl
+MUSL_MULTIARCH = $(shell $(CC) -print-multiarch)
+
+musl-check: ## the marker built against musl (no root)
+	$(Q)mkdir -p $(MUSL_O)/$(MUSL_MULTIARCH)
+	$(Q)ln -sfn $(PY_INCLUDE) $(MUSL_O)/python
+	$(Q)ln -sfn /usr/include/$(MUSL_MULTIARCH)/$(notdir $(PY_INCLUDE)) \
+		$(MUSL_O)/$(MUSL_MULTIARCH)/$(notdir $(PY_INCLUDE))
+	$(Q)musl-gcc -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) -Werror \
+		-Ipython-shim -I$(MUSL_O)/python -I$(MUSL_O) python-shim/wsgiscope/*.c \
+		-o $(MUSL_O)/_marker.so
+	$(Q)test "$$(readelf -d $(MUSL_O)/_marker.so | grep -c NEEDED)" = 1
+	$(Q)readelf -d $(MUSL_O)/_marker.so | grep -q 'NEEDED.*\[libc\.so\]'
+	$(Q)test "$$(readelf -n $(MUSL_O)/_marker.so | grep -c 'Provider: wsgiscope')" = 3
+	$(Q)echo 'musl-check: passed'

@@ -108,6 +108,10 @@ root_unpack()
 	done
 }
 
+# Two machines may want the same at once.
+mkdir -p "$VM_CACHE"
+exec 9>"$VM_CACHE/lock"
+flock 9
 case $verb in
 kernel) [ ! -e "$folder/vmlinuz" ] || exit 0 ;;
 root) [ "$(cat "$folder/.packages" 2>/dev/null)" != "$*" ] || exit 0 ;;
