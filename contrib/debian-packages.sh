@@ -17,6 +17,7 @@ DEMO='gunicorn python3-flask'
 SERVERS='gunicorn python3-waitress uwsgi-core uwsgi-plugin-python3 apache2-bin
 	libapache2-mod-wsgi-py3'
 FRONTS='nginx-light uwsgi-plugin-gevent-python3 python3-cherrypy3'
+ANALYZE='cppcheck clang-tidy python3-dbg valgrind python3-pytest'
 FRAMEWORKS='python3-flask python3-django python3-bottle'
 ADAPTERS='python3-cheroot python3-eventlet python3-tornado python3-twisted'
 SUITES='python3-flask python3-django python3-werkzeug python3-pytest python3-pip python3-setuptools
@@ -59,6 +60,7 @@ wanted()
 	vm) echo $BUILD $VM ;;
 	arm64) echo $BUILD $ARM64 ;;
 	frameworks) echo $BUILD $SUITES ;;
+	analyze) echo $BUILD $ANALYZE ;;
 	matrix) echo $BUILD $SERVERS $FRONTS $ADAPTERS $FRAMEWORKS $STATES $TOOLS $MATRIX ;;
 	all)
 		echo $BUILD $DEMO $SERVERS $FRONTS $ADAPTERS $FRAMEWORKS $SUITES $STATES $WHEEL \

@@ -85,6 +85,7 @@ int armed_file_twin(const struct armed_files *files, int fd)
 
 	if (err)
 		return err;
+	/* NOLINTNEXTLINE(clang-analyzer-*): errno was set, were it not filled */
 	for (int slot = 0; slot < files->count && wanted.is_overlay; slot++) {
 		const struct armed_file *file = &files->files[slot];
 

@@ -120,6 +120,7 @@ static int answer_make(struct errand *errand, pid_t pid)
 				   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (errand->answer_fd < 0)
 		return -errno;
+	/* NOLINTNEXTLINE(clang-analyzer-*): errno is set: not 0 */
 	return fchown(errand->answer_fd, uid, gid) ? -errno : 0;
 }
 

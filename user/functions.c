@@ -59,6 +59,7 @@ static int function_add(void *context, const char *name, uint64_t start, uint64_
 
 	if (!*name || start + size < start)
 		return 0;
+	/* NOLINTNEXTLINE(clang-analyzer-*): errno was set, were it NULL */
 	if (functions->count == FUNCTIONS_MAX)
 		return -E2BIG;
 	if (functions->count == functions->room) {
@@ -133,6 +134,7 @@ int functions_of_kernel(struct functions **out)
 		functions_free(functions);
 		return err;
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-*): errno was set, were it NULL */
 	qsort(functions->list, functions->count, sizeof(*functions->list), function_compare);
 	ends_set(functions);
 	*out = functions;

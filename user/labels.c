@@ -25,10 +25,10 @@ static uint8_t method_of(struct request_text method)
 {
 	if (!method.ptr)
 		return 0;
-	for (uint8_t i = 1; i < METHOD_COUNT; i++) {
+	for (size_t i = 1; i < METHOD_COUNT; i++) {
 		if (strlen(methods[i]) == method.bytes &&
 		    !memcmp(methods[i], method.ptr, method.bytes))
-			return i + 1;
+			return (uint8_t)(i + 1);
 	}
 	return 1;
 }

@@ -34,7 +34,8 @@ static void line_put(struct line_writer *writer, uint64_t offset, int64_t line)
 		return;
 	if (writer->count == writer->max) {
 		writer->full = true;
-		last->line = 0;
+		if (last)
+			last->line = 0;
 		return;
 	}
 	writer->out[writer->count++] =

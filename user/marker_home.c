@@ -87,7 +87,7 @@ void marker_home_map(const char *home)
 		return;
 	fd = open(found.gl_pathv[0], O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && !fstat(fd, &stat) && stat.st_size > 0)
-		mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+		(void)mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
 	if (fd >= 0)
 		close(fd);
 	globfree(&found);

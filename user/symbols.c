@@ -139,10 +139,11 @@ static struct rec_code *record_of_code(pid_t pid, const struct rec_frame *frame,
 	size_t lines = code->line_count * sizeof(code->lines[0]);
 	struct rec_code *record = record_new(pid, frame, CODE_PYTHON, CODE_OK,
 					     lines + code->name_bytes + code->file_bytes);
-	char *at = (char *)(record + 1);
+	char *at;
 
 	if (!record)
 		return NULL;
+	at = (char *)(record + 1);
 	record->first_line = code->first_line;
 	record->lines = (uint16_t)code->line_count;
 	record->name_bytes = (uint16_t)code->name_bytes;
@@ -160,10 +161,11 @@ static struct rec_code *record_of_place(pid_t pid, const struct rec_frame *frame
 	size_t file = strnlen(place->file, REC_CODE_FILE_MAX);
 	struct rec_code *record =
 		record_new(pid, frame, kind, name ? CODE_OK : CODE_UNKNOWN, name + file);
-	char *at = (char *)(record + 1);
+	char *at;
 
 	if (!record)
 		return NULL;
+	at = (char *)(record + 1);
 	record->name_bytes = (uint16_t)name;
 	record->file_bytes = (uint16_t)file;
 	memcpy(at, name ? place->name : "", name);
