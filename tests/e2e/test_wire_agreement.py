@@ -27,7 +27,7 @@ OTHER_END = {"raise_call"}
 
 
 def own_ms(record):
-    """The time without that in which the thread could have run and had no CPU: of a machine that has
+    """The time without that in which the thread could have run and had no CPU: where a machine has
     more to do, or less than it seems to have, either mode may see more than the other."""
     return record["application_ms"] - record["states_ms"]["runnable"]
 
