@@ -59,9 +59,7 @@ __hidden __u64 conn_of_file(struct file *file)
 
 __hidden __u32 family_of_file(struct file *file)
 {
-	struct socket *sock = BPF_CORE_READ(file, private_data);
-
-	switch (BPF_CORE_READ(sock, sk, __sk_common.skc_family)) {
+	switch (KERNEL_READ(sock, sock_of_file(file), __sk_common.skc_family)) {
 	case AF_INET:
 		return REC_FAMILY_INET;
 	case AF_INET6:
@@ -164,14 +162,13 @@ __hidden bool file_see(struct file *file, struct seen *seen)
  * the arrival of the request unless a delayed ACK has gone out since; then the time of the last
  * data in (jiffies) says so and is taken, coarser.
  */
-__hidden __u64 queue_of(__u64 tcp, __u64 start_ns)
+__hidden __u64 queue_of(__u64 tcp, __u64 start_ns, __u64 now)
 {
 	struct sock *sk = (struct sock *)tcp;
-	__u64 now, stamp, age;
+	__u64 stamp, age;
 
 	if (!sk || !tick_ns)
 		return 0;
-	now = bpf_ktime_get_ns();
 	stamp = KERNEL_READ(tcp_sock, sk, tcp_mstamp) * 1000;
 	age = (__u32)((__u32)bpf_jiffies64() -
 		      KERNEL_READ(inet_connection_sock, sk, icsk_ack.lrcvtime)) *

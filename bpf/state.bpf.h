@@ -49,11 +49,19 @@ struct write_call {
 
 /* The read from a client that a thread is in. */
 struct read_call {
-	__u64 conn; /* 0: none */
+	__u64 conn; /* 0: none; else it is of the thread's client */
 	__u64 buffer;
-	__u64 tcp;  /* address of the struct sock, 0: not a TCP connection */
 	__u32 kind; /* enum call_kind */
+	__u32 pad;
+};
+
+/* A connection of a client that a thread has read from: what does not change while it lives. */
+struct client {
+	__u64 file; /* address; with conn it names the socket for good */
+	__u64 conn; /* 0: none */
+	__u64 tcp;  /* address of the struct sock, 0: not a TCP connection */
 	__u32 family;
+	__u32 pad;
 };
 
 #define PEERS_MAX 4
@@ -102,6 +110,7 @@ struct thread {
 	__u16 gil_known;
 	struct write_call call;
 	struct read_call read;
+	struct client client;
 	struct account account;
 	/* Where a record is put together: uprobe programs can be preempted by another thread's on
 	 * the same CPU, so a per-CPU scratch would not do. */
@@ -253,6 +262,29 @@ static __always_inline struct thread *thread_find(void)
 	return thread_find_of(bpf_get_current_task_btf());
 }
 
+/* What the process's entry says, enum process_flags; of a thread that has it noted, from there.
+ * False: it is not traced. t: NULL, or it notes it. */
+static __always_inline bool flags_find(__u32 tgid, struct thread *t, __u32 *flags)
+{
+	__u32 version = *(volatile __u32 *)&processes_version;
+	struct process *p;
+
+	if (t && t->version == version) {
+		*flags = t->process;
+		return true;
+	}
+	p = process_find(tgid);
+	if (!p)
+		return false;
+	*flags = p->flags;
+	if (t) {
+		t->process = p->flags;
+		t->gil_known = p->gil_bytes != 0;
+		t->version = version;
+	}
+	return true;
+}
+
 static __always_inline void processes_changed(void)
 {
 	__sync_fetch_and_add(&processes_version, 1);
@@ -397,7 +429,7 @@ __hidden bool file_see(struct file *file, struct seen *seen);
  * How long a request's bytes had been readable on a TCP connection (address of its struct sock; 0:
  * none) when the application was called, ns; 0: not known.
  */
-__hidden __u64 queue_of(__u64 tcp, __u64 start_ns);
+__hidden __u64 queue_of(__u64 tcp, __u64 start_ns, __u64 now);
 
 static __always_inline __u64 conn_of_fd(int fd)
 {

@@ -6,9 +6,9 @@
  * or when user space finds it at rest. The heads' bytes go out beside it. No head is parsed here,
  * and none of this is a request yet: user/wire.c makes requests of it.
  */
+#include "span.bpf.h"
 #include "table.bpf.h"
 #include "turn.bpf.h"
-#include "write.bpf.h"
 
 /* Of turns; apart from the marker's ids, which count from 1 in each process. */
 #define TURN_ID_FIRST (1ULL << 40)
@@ -16,116 +16,6 @@ static __u64 turns;
 
 /* Set by user space when the trace ends: what it takes from here on is not changed any more. */
 bool turns_stopped;
-
-/* --- what the heads' bytes go out in ---------------------------------------------------------- */
-
-struct span {
-	__u64 conn;
-	__u64 id;
-	__u64 offset;
-	__u64 address; /* in user memory */
-	__u32 what;    /* enum rec_wire_what */
-	__u32 bytes;
-};
-
-/* room: a power of two, for the ring reserves a size that is known beforehand. */
-static __always_inline void span_emit_in(const struct span *span, const __u32 room)
-{
-	__u32 bytes = span->bytes;
-	struct rec_wire_bytes *out;
-
-	/* The verifier wants this check, which the compiler would leave out, and by itself:
-	 * together with one for nothing it becomes one of bytes - 1, which says nothing to
-	 * Linux 6.1. */
-	barrier_var(bytes);
-	if (bytes > room)
-		return;
-	out = bpf_ringbuf_reserve(&ring, sizeof(*out) + room, 0);
-	if (!out) {
-		count_drop(DROP_RING_FULL);
-		return;
-	}
-	header_fill(&out->h, REC_WIRE, sizeof(*out) + ((bytes + 7) & ~7u),
-		    bpf_get_current_pid_tgid(), bpf_ktime_get_ns());
-	out->conn = span->conn;
-	out->id = span->id;
-	out->offset = span->offset;
-	out->what = span->what;
-	out->bytes = bytes;
-	*(__u64 *)(out->data + ((bytes - 1) & (room - 1) & ~7u)) = 0;
-	if (bpf_probe_read_user(out->data, bytes, (const void *)span->address)) {
-		bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);
-		count_drop(DROP_WIRE_UNREAD);
-		return;
-	}
-	bpf_ringbuf_submit(out, wakeup_flags(sizeof(*out) + room));
-}
-
-__noinline int span_emit(const struct span *span)
-{
-	if (!span || !span->bytes)
-		return 0;
-	if (span->bytes <= 256)
-		span_emit_in(span, 256);
-	else if (span->bytes <= 1024)
-		span_emit_in(span, 1024);
-	else if (span->bytes <= 2048)
-		span_emit_in(span, 2048);
-	else
-		span_emit_in(span, WIRE_READ_MAX);
-	return 0;
-}
-
-/* How much of a call's bytes is copied, where so many of its turn have been before. */
-static __always_inline __u32 span_bytes(__u64 before, __u64 bytes, __u32 max)
-{
-	if (before >= max)
-		return 0;
-	return bytes < max - before ? bytes : max - before;
-}
-
-#define VECTORS_MAX 4
-
-/* From the memory that an iovec array names, in its order. */
-static __always_inline void vector_emit(struct span *span, __u64 vector, __u32 left)
-{
-	struct user_iovec iov;
-
-	for (int i = 0; i < VECTORS_MAX && left; i++) {
-		if (bpf_probe_read_user(&iov, sizeof(iov),
-					(const void *)(vector + i * sizeof(iov)))) {
-			count_drop(DROP_WIRE_UNREAD);
-			return;
-		}
-		span->address = iov.base;
-		span->bytes = iov.len < left ? iov.len : left;
-		span_emit(span);
-		left -= span->bytes;
-		span->offset += span->bytes;
-	}
-}
-
-/* The first bytes of a call's data, of which there are so many. */
-__noinline int call_emit(struct span *span, __u32 kind, __u64 buffer)
-{
-	struct user_msghdr msg;
-
-	if (!span || !span->bytes || kind == CALL_FILE)
-		return 0;
-	if (kind == CALL_BUFFER) {
-		span->address = buffer;
-		return span_emit(span);
-	}
-	if (kind == CALL_MESSAGE || kind == CALL_MESSAGES) {
-		if (bpf_probe_read_user(&msg, sizeof(msg), (const void *)buffer)) {
-			count_drop(DROP_WIRE_UNREAD);
-			return 0;
-		}
-		buffer = msg.iov;
-	}
-	vector_emit(span, buffer, span->bytes);
-	return 0;
-}
 
 /* --- turns ------------------------------------------------------------------------------------ */
 
@@ -243,8 +133,8 @@ __noinline int turn_begin(__u64 now)
 		return -1;
 	turn_fill(r, conn, now);
 	r->id = TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
-	r->writes.family = t->read.family;
-	r->queue_ns = queue_of(t->read.tcp, now);
+	r->writes.family = t->client.family;
+	r->queue_ns = queue_of(t->client.tcp, now, now);
 	t->key = conn;
 	t->id = r->id;
 	turn_publish(slot, conn);
@@ -349,12 +239,90 @@ static __always_inline void turn_status(struct rec_request *r, const char *head,
 		r->flags &= ~REC_F_WIRE_LAST_CHUNK;
 }
 
+/* A write of a turn that has returned. */
+struct written {
+	__u64 conn;
+	__u64 now;
+	long ret;
+	__u64 bytes;   /* how many went out: write_take() says it */
+	__u64 head[2]; /* its first bytes */
+};
+
+/* Counts a write for its turn. Global, so that the verifier walks it once. */
+__noinline int write_take(struct thread *t, struct rec_request *r, struct written *w)
+{
+	if (!t || !r || !w)
+		return 0;
+	w->bytes = write_count(r, &t->call, w->ret, w->now);
+	r->flags &= ~REC_F_WRITING;
+	r->h.time_ns = w->now;
+	if (w->bytes)
+		turn_status(r, (const char *)w->head, w->bytes);
+	turn_look(t, r, w->conn, w->now);
+	return 0;
+}
+
+/* Whether a write begins another answer than the turn's. */
+static __always_inline bool is_next_answer(const struct rec_request *r, const struct written *w)
+{
+	return r->writes.wire_status && w->ret >= HEAD_BYTES && is_http((const char *)w->head);
+}
+
+static __always_inline void span_begin(struct span *span, const struct rec_request *r,
+				       const struct written *w)
+{
+	span->now = w->now;
+	span->offset = r->writes.bytes;
+	span->id = r->id;
+}
+
+/*
+ * A write that goes into the ring as a whole: from there its first bytes are taken, for to read the
+ * worker's memory twice would be the dearest thing here. False, and nothing done: it begins another
+ * turn, whose bytes must come behind the record of this one.
+ */
+static __always_inline bool written_in(struct thread *t, struct rec_request *r, struct span *span,
+				       struct written *w, const __u32 room)
+{
+	struct rec_wire_bytes *out = span_reserve(t->call.buffer, span->bytes, room);
+
+	if (out) {
+		w->head[0] = ((__u64 *)out->data)[0];
+		w->head[1] = ((__u64 *)out->data)[1];
+		if (is_next_answer(r, w)) {
+			bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);
+			return false;
+		}
+	}
+	w->now = bpf_ktime_get_ns();
+	span_begin(span, r, w);
+	if (out)
+		span_submit(span, out, room);
+	write_take(t, r, w);
+	return true;
+}
+
+#define SMALL 256
+
+/* True: it was a plain buffer that goes out as a whole, and is done with. */
+static __always_inline bool written_whole(struct thread *t, struct rec_request *r,
+					  struct span *span, struct written *w)
+{
+	long ret = w->ret;
+
+	if (t->call.kind != CALL_BUFFER || ret <= 0 || ret > WIRE_WRITTEN_MAX ||
+	    span_bytes(r->writes.bytes, ret, WIRE_WRITTEN_MAX) != ret)
+		return false;
+	span->bytes = ret;
+	return ret <= SMALL ? written_in(t, r, span, w, SMALL)
+			    : written_in(t, r, span, w, WIRE_WRITTEN_MAX);
+}
+
 __noinline int turn_written(struct thread *t, __u64 conn, long ret)
 {
-	char head[HEAD_BYTES + 2] = {};
+	struct written w = {.conn = conn, .ret = ret};
 	struct span span = {.conn = conn, .what = WIRE_WRITTEN};
 	struct rec_request *r;
-	__u64 now, bytes;
 
 	if (!t || turns_stopped)
 		return 0;
@@ -362,27 +330,22 @@ __noinline int turn_written(struct thread *t, __u64 conn, long ret)
 	if (!r || !(r->flags & REC_F_WIRE))
 		return 0;
 	count_event(EVENT_WRITE);
-	write_peek(&t->call, ret, head);
-	if (r->writes.wire_status && ret >= HEAD_BYTES && is_http(head)) {
+	if (written_whole(t, r, &span, &w))
+		return 0;
+	w.head[0] = w.head[1] = 0;
+	write_peek(&t->call, ret, (char *)w.head);
+	if (is_next_answer(r, &w)) {
 		if (answer_next(t, r, conn))
 			return 0;
 		r = request_lookup(conn);
 		if (!r)
 			return 0;
 	}
-	now = bpf_ktime_get_ns();
-	span.offset = r->writes.bytes;
-	bytes = write_count(r, &t->call, ret, now);
-	r->flags &= ~REC_F_WRITING;
-	r->h.time_ns = now;
-	if (bytes) {
-		turn_status(r, head, bytes);
-		span.id = r->id;
-		span.bytes = span_bytes(span.offset, bytes, WIRE_WRITTEN_MAX);
-		call_emit(&span, t->call.kind, t->call.buffer);
-	}
-	turn_look(t, r, conn, now);
-	return 0;
+	w.now = bpf_ktime_get_ns();
+	span_begin(&span, r, &w);
+	write_take(t, r, &w);
+	span.bytes = span_bytes(span.offset, w.bytes, WIRE_WRITTEN_MAX);
+	return call_emit(&span, t->call.kind, t->call.buffer);
 }
 
 /* Bytes have come on the connection of t->read. */
@@ -412,6 +375,7 @@ __noinline int turn_read(struct thread *t, long ret)
 	}
 	span.conn = conn;
 	span.id = r->id;
+	span.now = now;
 	span.offset = r->reads.bytes;
 	span.bytes = span_bytes(span.offset, ret, WIRE_READ_MAX);
 	r->reads.bytes += ret;

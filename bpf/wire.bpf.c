@@ -14,36 +14,52 @@ static __u64 reads_open;
 
 /* --- reads ------------------------------------------------------------------------------------ */
 
-static __always_inline int wire_read_enter(enum call_kind kind, int fd, __u64 buffer, __u64 flags)
+/* The thread that reads from this file, with its client; NULL: it is no connection of a client. */
+static __always_inline struct thread *client_find(struct thread *t, struct file *file, __u64 conn)
 {
-	__u32 tgid = current_tgid();
-	struct process *p = process_find(tgid);
+	struct client *client;
+
+	if (t && t->client.file == (__u64)file && t->client.conn == conn)
+		return t;
+	if (!is_accepted(file))
+		return NULL;
+	if (!t)
+		t = thread_get();
+	if (!t)
+		return NULL;
+	client = &t->client;
+	client->file = (__u64)file;
+	client->conn = conn;
+	client->family = family_of_file(file);
+	client->tcp = client->family == REC_FAMILY_UNIX ? 0 : (__u64)sock_of_file(file);
+	return t;
+}
+
+static __always_inline int wire_read_enter(enum call_kind kind, int fd, __u64 buffer, __u64 how)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *file;
 	struct thread *t;
-	struct sock *sk;
+	__u32 flags;
 	__u64 conn;
 
-	if (!p || !(p->flags & PROCESS_WIRE) || flags & MSG_PEEK)
+	if (!process_may_be(task->tgid) || how & MSG_PEEK)
+		return 0;
+	t = thread_find_of(task);
+	if (!flags_find(task->tgid, t, &flags) || !(flags & PROCESS_WIRE))
 		return 0;
 	file = file_of_fd(fd);
 	conn = file ? conn_of_file(file) : 0;
-	if (!conn || !is_accepted(file))
-		return 0;
+	t = conn ? client_find(t, file, conn) : NULL;
 	/* Of a connection that the server will not write to any more, what still comes (the body
 	 * that it would not read, before it closes) is of no request. */
-	if (is_shut_down(file))
-		return 0;
-	t = thread_get();
-	if (!t)
+	if (!t || is_shut_down(file))
 		return 0;
 	if (!t->read.conn)
 		__sync_fetch_and_add(&reads_open, 1);
-	sk = sock_of_file(file);
 	t->read.conn = conn;
 	t->read.buffer = buffer;
 	t->read.kind = kind;
-	t->read.family = family_of_file(file);
-	t->read.tcp = t->read.family == REC_FAMILY_UNIX ? 0 : (__u64)sk;
 	return 0;
 }
 

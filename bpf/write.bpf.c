@@ -20,23 +20,6 @@ static __always_inline bool answer_begin(__u32 flags, struct file *file, __u64 c
 	return thread_get() && !turn_answer(conn, family_of_file(file));
 }
 
-/* What the process's entry says, enum process_flags; of a thread that has it noted, from there.
- * False: it is not traced. */
-static __always_inline bool flags_find(__u32 tgid, const struct thread *t, __u32 *flags)
-{
-	__u32 version = *(volatile __u32 *)&processes_version;
-	struct process *p;
-
-	if (t && t->version == version) {
-		*flags = t->process;
-		return true;
-	}
-	p = process_find(tgid);
-	if (p)
-		*flags = p->flags;
-	return p;
-}
-
 static __always_inline int write_enter(enum call_kind kind, int fd, __u64 buffer, __u64 wanted)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
