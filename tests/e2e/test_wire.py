@@ -186,10 +186,11 @@ def test_continue(wsgiscope, pool, name):
     assert record["request_bytes"] == len(request.encode()), record
 
 
-def test_open_before(wsgiscope, pool):
-    """A connection that was there before the tracer: its next requests are seen."""
-    server = pool("gunicorn-gthread", "plain")
-    with Connection(server.address) as connection:
+def test_open_before(wsgiscope):
+    """A connection that was there before the tracer: its next requests are seen. It stays open for
+    longer than a loaded machine takes to attach."""
+    with servers.Server("gunicorn-gthread", "plain", ["--keep-alive", "60"]) as server, \
+            Connection(server.address) as connection:
         connection.fetch(Request("list", keep=True))
         with wire(server) as tracer:
             requests = [Request("list", keep=True) for _ in range(3)]
