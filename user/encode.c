@@ -28,6 +28,7 @@ static void string_put(struct rec_request *out, enum rec_string which,
 	string->offset = (__u16)out->text_bytes;
 	string->bytes = (__u16)count;
 	if (count)
+		/* NOLINTNEXTLINE(clang-analyzer-*): where it is NULL, count is 0 */
 		memcpy(out->text + out->text_bytes, bytes, count);
 	out->text_bytes += (__u32)count;
 }

@@ -22,6 +22,7 @@ from tracer import Tracer, loaded_programs, probes
 ATTACHES = int(os.environ.get("STORM_ATTACHES", "20"))
 KILLS = int(os.environ.get("STORM_KILLS", "5"))
 AT_ONCE = 5
+ATTACH_S = 120  # each is half a second of CPU time, on a machine that may have much else to do
 PAUSE_S = 0.02
 PINS = "/sys/fs/bpf"
 
@@ -126,7 +127,8 @@ def test_they_come_and_go(stormy):
     remains = Remains()
 
     def one(index):
-        with Tracer("-p", server.pid) as tracer:
+        with Tracer("-p", server.pid, wait=False) as tracer:
+            tracer.wait_for_attach(ATTACH_S)
             remains.note(tracer)
             during(load, 4)
             assert tracer.stop(seconds=30) == 0, tracer.stderr()
@@ -145,11 +147,12 @@ def test_they_are_killed(stormy):
     remains = Remains()
 
     def one(index):
-        with Tracer("-p", server.pid, wait=index % 2 == 0) as tracer:
+        with Tracer("-p", server.pid, wait=False) as tracer:
             if index % 2:
                 remains.pids.append(tracer.pid)
                 time.sleep(index % 40 * 0.01)
             else:
+                tracer.wait_for_attach(ATTACH_S)
                 remains.note(tracer)
                 during(load, index % 5)
             assert tracer.stop(signal.SIGKILL, 30) == -signal.SIGKILL
