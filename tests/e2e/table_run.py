@@ -75,10 +75,13 @@ def ask_body_late(server):
 
 
 def ask_queued(server):
-    """A front end says that it has had the request for a while."""
+    """A front end says that it has had the request for a while, reckoned from now."""
+    now_ns = time.monotonic_ns()
     start = time.time() - QUEUED_S
     request = client.Request("list", headers=[("X-Request-Start", "t=%.6f" % start)])
-    return request, client.fetch(server.address, request)
+    response = client.fetch(server.address, request)
+    response.sent_ns = now_ns
+    return request, response
 
 
 def ask_together(server):
