@@ -101,10 +101,10 @@ def servers(results):
 
 
 def kernels(vm):
-    yield "\n## Kernels\n"
+    yield "\n## Kernels\n\n[kernels.md](kernels.md) tells of each; here, what `make vm` last left:\n"
     paths = sorted(vm.glob("*.result")) if vm.is_dir() else []
     if not paths:
-        yield "Not run here (`make vm`)."
+        yield "Not run here."
         return
     told = {path.stem: [line.split("\t") for line in path.read_text().splitlines()]
             for path in paths}
