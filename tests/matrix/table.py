@@ -101,7 +101,7 @@ def servers(results):
 
 
 def kernels(vm):
-    yield "\n## Kernels\n\n[kernels.md](kernels.md) tells of each; here, what `make vm` last left:\n"
+    yield "\n## Kernels\n\n[kernels.md](kernels.md) has each; what `make vm` last left here:\n"
     paths = sorted(vm.glob("*.result")) if vm.is_dir() else []
     if not paths:
         yield "Not run here."
