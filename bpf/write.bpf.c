@@ -109,7 +109,7 @@ WRITE_CALL(splice, CALL_FILE, ctx->args[2], 0, 0)
 #define SOCK_STREAM 1
 
 /*
- * Where the environ does not show the client's descriptor (mod_wsgi, Tornado), the request came in
+ * Where the environ does not show the client's descriptor (mod_wsgi, bjoern), the request came in
  * on the stream that its thread read last: not what a resolver asks the kernel and name servers by,
  * as mod_wsgi's daemons do when they have the request's head. Attached only while such a server is
  * traced.

@@ -2,9 +2,10 @@
 # Every server, Python and kernel in one table. Included by tests.mk. Not a part of `make test`,
 # which runs the servers of Debian's packages: this one fetches others from PyPI.
 # MATRIX_PYTHONS="/opt/python3.13/bin/python3.13 ..." adds Pythons, each with headers to build the
-# marker; the kernels are those that `make vm` has left results of.
+# marker; MATRIX_ONLY="wsgiref or tornado" runs only these again; the kernels are those that `make
+# vm` has left results of.
 
-.PHONY: servers-doc matrix matrix-debian
+.PHONY: servers-doc matrix matrix-debian matrix-table
 
 MATRIX         ?= $(abspath $(O))/matrix
 MATRIX_PYTHONS ?=
@@ -17,6 +18,9 @@ matrix: all ## doc/matrix.md: each server x Python x feature, kernels (root; PyP
 	$(Q)contrib/debian-packages.sh matrix
 	$(Q)+$(MAKE) --no-print-directory matrix-debian $(addprefix matrix-of-,\
 		$(notdir $(MATRIX_PYTHONS)))
+	$(Q)+$(MAKE) --no-print-directory matrix-table
+
+matrix-table: ## doc/matrix.md from the results that are there
 	$(Q)$(PYTHON) tests/matrix/table.py $(MATRIX) $(O)/vm $(O)/matrix.md
 	$(Q)cp $(O)/matrix.md doc/matrix.md
 

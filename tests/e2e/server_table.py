@@ -27,7 +27,8 @@ HUB = ("One thread waits in the hub for all greenlets: of what a request waits i
        "it waits.")
 GUESS = ("Nothing leads from its environ to a descriptor, and one thread has several requests open "
          "at once.")
-LOOP = "The loop reads all of a request before, and writes all of the answer after `close()`."
+LOOP = ("The loop reads all of a request before, and writes all of the answer after `close()`. "
+        "(Tornado 6.6 takes several requests' blocks in turns: there the states are *alone*.)")
 ROWS = []
 
 

@@ -4,7 +4,8 @@
 each Python (of its version, or `debian`) with what pytest left there (servers.xml) and the versions
 of the servers (versions.txt); VM the results of `make vm`. What was not run is said to be so.
 
-Knows the names of the tests, and nothing of how they work."""
+What was run again (servers-again.xml) takes the place of what was run before. Knows the names of
+the tests, and nothing of how they work."""
 import datetime
 import os
 import pathlib
@@ -34,23 +35,24 @@ pythons`).
 """
 
 
-def results_of(path):
+def results_of(folder):
     """{(server, column): None, or why it failed or was skipped}"""
     found = {}
-    if not path.exists():
-        return found
-    for case in tree.parse(path).iter("testcase"):
-        match = re.fullmatch(r"test_cell\[(.*)-([a-z ]+)\]", case.get("name"))
-        if match:
-            found[match.groups()] = outcome_of(case)
+    for path in (folder / "servers.xml", folder / "servers-again.xml"):
+        for case in tree.parse(path).iter("testcase") if path.exists() else ():
+            match = re.fullmatch(r"test_cell\[(.*)-([a-z ]+)\]", case.get("name"))
+            if match:
+                found[match.groups()] = outcome_of(case)
     return found
 
 
 def outcome_of(case):
     for kind in ("skipped", "failure", "error"):
         said = case.find(kind)
+        if said is not None and kind == "skipped":
+            return kind, said.get("message")
         if said is not None:
-            return kind, (said.get("message") or "").splitlines()[0]
+            return kind, "did not hold: servers.log tells where"
     return None
 
 
@@ -67,7 +69,8 @@ def server_lines(python, results, versions):
         cells = [cell_of(row, column, outcome) for column, outcome in zip(CHECKS, outcomes)]
         reasons = list(dict.fromkeys(outcome[1] for outcome in outcomes if outcome))
         title = row.title.replace(", newest", " " + version_of(row, versions))
-        yield "| %s | %s | %s | %s |" % (title, python, " | ".join(cells),
+        shown = "Debian's" if python == "debian" else python.replace("python", "")
+        yield "| %s | %s | %s | %s |" % (title, shown, " | ".join(cells),
                                          "; ".join(reasons).replace("|", "\\|")[:160])
 
 
@@ -91,17 +94,17 @@ def servers(results):
     yield "|---|---|%s---|" % ("---|" * len(CHECKS))
     folders = sorted(path for path in results.iterdir() if (path / "servers.xml").exists())
     for folder in folders:
-        yield from server_lines(folder.name, results_of(folder / "servers.xml"),
+        yield from server_lines(folder.name, results_of(folder),
                                 versions_of(folder))
     if not folders:
         yield "\nNot run."
 
 
 def kernels(vm):
-    yield "\n## Kernels\n"
+    yield "\n## Kernels\n\n[kernels.md](kernels.md) has each; what `make vm` last left here:\n"
     paths = sorted(vm.glob("*.result")) if vm.is_dir() else []
     if not paths:
-        yield "Not run here (`make vm`)."
+        yield "Not run here."
         return
     told = {path.stem: [line.split("\t") for line in path.read_text().splitlines()]
             for path in paths}
