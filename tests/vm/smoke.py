@@ -116,7 +116,10 @@ class Tracer:
         else:
             self.process.wait(PATIENCE)
         said = self.read(1).splitlines()
-        status = 0 if self.args[1] == "run" else 1
+        status = 1
+        if self.args[1] == "run":
+            assert said.pop().endswith("runs, and is not traced"), said
+            status = 0
         if self.process.returncode == status and len(said) == 1 and REFUSAL.search(said[0]):
             raise Refused(said[0])
         raise AssertionError("ended with %s: %s" % (self.process.returncode, said))
