@@ -162,7 +162,7 @@ __hidden bool file_see(struct file *file, struct seen *seen)
  * the arrival of the request unless a delayed ACK has gone out since; then the time of the last
  * data in (jiffies) says so and is taken, coarser.
  */
-__hidden __u64 queue_of(__u64 tcp, __u64 start_ns, __u64 now)
+__hidden __u64 queue_of(__u64 tcp, __u64 now)
 {
 	struct sock *sk = (struct sock *)tcp;
 	__u64 stamp, age;
@@ -177,5 +177,5 @@ __hidden __u64 queue_of(__u64 tcp, __u64 start_ns, __u64 now)
 		return 0;
 	if (age > now - stamp + 2 * tick_ns)
 		stamp = now - age;
-	return start_ns > stamp ? start_ns - stamp : 0;
+	return now - stamp;
 }

@@ -167,7 +167,7 @@ static __always_inline __u64 conn_of_start(struct thread *t, const struct start 
 	if (start->fd >= 0) {
 		conn = conn_see(t, start->fd);
 		if (conn)
-			*queue = queue_of(t->seen.tcp, start->ns, bpf_ktime_get_ns());
+			*queue = queue_of(t->seen.tcp, start->ns);
 		return conn;
 	}
 	conn = conn_of_turn(t, start->pid_tgid >> 32);

@@ -427,9 +427,10 @@ __hidden bool file_see(struct file *file, struct seen *seen);
 
 /*
  * How long a request's bytes had been readable on a TCP connection (address of its struct sock; 0:
- * none) when the application was called, ns; 0: not known.
+ * none) when the application was called, which is now, ns; 0: not known. Where that is a marker's
+ * word and a lie, so is the answer, and nothing else is.
  */
-__hidden __u64 queue_of(__u64 tcp, __u64 start_ns, __u64 now);
+__hidden __u64 queue_of(__u64 tcp, __u64 now);
 
 static __always_inline __u64 conn_of_fd(int fd)
 {

@@ -134,7 +134,7 @@ __noinline int turn_begin(__u64 now)
 	turn_fill(r, conn, now);
 	r->id = TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
 	r->writes.family = t->client.family;
-	r->queue_ns = queue_of(t->client.tcp, now, now);
+	r->queue_ns = queue_of(t->client.tcp, now);
 	t->key = conn;
 	t->id = r->id;
 	turn_publish(slot, conn);
