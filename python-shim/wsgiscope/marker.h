@@ -133,12 +133,17 @@ struct request {
 	uint64_t output_ticks; /* sum of the closed blocks' output times */
 	uint64_t block_bytes;  /* length of the block that the server holds */
 	unsigned int fork;     /* marks_fork() of the process that owns the request */
-	bool fast_clock;
-	bool detailed; /* block marks are wanted, as of the start */
-	bool holding;  /* the server holds a block that was yielded */
-	bool counting; /* an iterator that counts is there: see counter_new() */
-	bool ended;
+	bool fast_clock : 1;
+	bool detailed : 1; /* block marks are wanted, as of the start */
+	bool holding : 1;  /* the server holds a block that was yielded */
+	bool counting : 1; /* an iterator that counts is there: see counter_new() */
+	bool ended : 1;
 };
+
+/* Python has memory of its own for objects of up to 512 bytes; a larger one costs a request as much
+ * as a block. */
+_Static_assert(sizeof(PyObject) > 16 || sizeof(struct request) <= 512,
+	       "a request is an object that Python allocates itself");
 
 /* marks.c: the marks themselves, and what belongs to the process rather than to an interpreter. */
 bool marks_init(void);
