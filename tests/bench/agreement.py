@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A second opinion: which share of a server's CPU time goes to which of its functions, by its own
-clock, by wsgiscope, by py-spy and by austin, all at once on the same load. Prints and does not
-judge: tests/stacks does, against the server's own clock."""
+clock, by wsgiscope, and by py-spy or austin at the same time. Prints and does not judge:
+tests/stacks does, against the server's own clock."""
 import collections
 import contextlib
 import os
@@ -20,9 +20,10 @@ sys.path.insert(0, STACKS)
 
 import truth  # noqa: E402  pylint: disable=wrong-import-position
 
-HZ = 199  # not a part of what the load repeats
+HZ = 97  # not a part of what the load repeats
 SECONDS = 30
 READY_S = 10
+DEEP = "deep"  # 300 frames: who reads them from outside falls behind
 
 
 def free_port():
@@ -108,7 +109,7 @@ def file_shares(path):
 
 
 def shares(build, rivals, folder):
-    """{who: {function: share}}"""
+    """{who: {function: share}}, of one or no rival beside wsgiscope and the server's own clock."""
     with server(build) as (address, pid):
         commands = rival_commands(rivals, pid, folder)
         with running(commands):
@@ -122,15 +123,33 @@ def shares(build, rivals, folder):
     return columns
 
 
-def run(build, rivals):
-    with tempfile.TemporaryDirectory(prefix="wsgiscope-bench-") as folder:
-        columns = shares(build, rivals, folder)
+def furthest(column, own, ways):
+    """How far a share of all these is from the server's own clock's, in points."""
+    whole = [sum(shares_of.get(way, 0) for way in ways) or 1 for shares_of in (column, own)]
+    return 100 * max(abs(column.get(way, 0) / whole[0] - own[way] / whole[1]) for way in ways)
+
+
+def opinion(build, rivals, folder):
+    """One rival at a time: one that stops the server would be in the other's numbers."""
+    columns = shares(build, rivals, folder)
     own = columns["its own clock"]
-    print(f"\na second opinion: percent of a server's CPU time, {SECONDS} s, {HZ} Hz, all at once")
-    print(f"  {'':28}" + "".join(f"{name:>16}" for name in columns))
+    print(f"\na second opinion: percent of a server's CPU time, {SECONDS} s, {HZ} Hz, at once")
+    print(f"  {'':36}" + "".join(f"{name:>16}" for name in columns))
     for way in sorted(own):
-        print(f"  {way:28}" + "".join(f"{100 * column.get(way, 0):16.2f}"
+        print(f"  {way:36}" + "".join(f"{100 * column.get(way, 0):16.2f}"
                                       for column in columns.values()))
-    print(f"  {'furthest from its own clock':28}" + "".join(
-        f"{100 * max(abs(column.get(way, 0) - own[way]) for way in own):16.2f}"
-        for column in columns.values()), flush=True)
+    unnamed = {way for way in own if min(column.get(way, 0) for column in columns.values()) < 0.001}
+    for words, leave in (("furthest from its own clock", set()),
+                         ("the same, of what all of them name", unnamed),
+                         (f"the same, without {DEEP}", unnamed | {DEEP})):
+        ways = set(own) - leave
+        print(f"  {words:36}" + "".join(f"{furthest(column, own, ways):16.2f}"
+                                        for column in columns.values()), flush=True)
+
+
+def run(build, rivals):
+    for name in rivals:
+        if name not in ("py-spy", "austin"):
+            continue
+        with tempfile.TemporaryDirectory(prefix="wsgiscope-bench-") as folder:
+            opinion(build, {name: rivals[name]}, folder)
