@@ -218,7 +218,8 @@ static int states_decode(const struct rec_request *request, struct event_states 
  * was written on that one says nothing. */
 static bool conn_doubtful(const struct rec_request *record)
 {
-	return record->fd < 0 && !(record->flags & REC_F_WIRE) && !record->writes.calls;
+	return record->fd < 0 && !(record->flags & (REC_F_WIRE | REC_F_WIRE_MADE)) &&
+	       !record->writes.calls;
 }
 
 static void flags_decode(const struct rec_request *record, struct event_request *out)
