@@ -21,6 +21,8 @@ PYTHON_FILE = os.path.realpath(servers.PYTHON)
 # Everybody's uids are in the paths; only what asks so is shown.
 OURS = ["--path", "/pid/*"]
 
+pytestmark = pytest.mark.alone  # its tracers attach to all processes
+
 
 @pytest.fixture
 def copy(tmp_path):

@@ -171,6 +171,7 @@ def test_killed_during(server, reference, wsgiscope):
     reference.check_log(watch.log(), rounds + 1)
 
 
+@pytest.mark.alone  # a tracer of all processes raises them
 def test_semaphores_are_down(server, reference, wsgiscope):
     """After all that no worker thinks it is traced: it calls straight through."""
     import marks

@@ -72,9 +72,9 @@ def check_program(command, folder, names):
 def test_dispatcher(wsgiscope, modules, target, names):
     """Each marked by itself; or a mark around all, which has the name if it was given one."""
     pytest.importorskip("werkzeug", reason="apt-get install python3-werkzeug")
-    (modules / "shop.py").write_text(DISPATCHER + AROUND)
+    (modules / "dispatching.py").write_text(DISPATCHER + AROUND)
     check_program(["/usr/bin/gunicorn", "--bind", "127.0.0.1:PORT", "--worker-class", "gthread",
-                   "--threads", "4", "shop:" + target], modules, names)
+                   "--threads", "4", "dispatching:" + target], modules, names)
 
 
 def test_uwsgi_mounts(wsgiscope, modules):
