@@ -33,7 +33,7 @@ def own_ms(record):
 
 
 def times_check(wire, marker):
-    """They agree; or would, had the machine's other work not come between the two starts or ends."""
+    """They agree; or would, had nothing else run between the two starts or the two ends."""
     apart = min(abs(wire["application_ms"] - marker["application_ms"]),
                 abs(own_ms(wire) - own_ms(marker)))
     assert apart <= max(TIME_MS, TIME_SHARE * marker["application_ms"]), (wire, marker)
