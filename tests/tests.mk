@@ -31,6 +31,6 @@ check: all style bpf-stack unit golden fuzz-smoke shim ## every test that needs 
 
 test: ## installs what is missing, builds, runs every test (root)
 	$(Q)contrib/debian-packages.sh test
-	$(Q)+$(MAKE) --no-print-directory check
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) --output-sync=target check
 	$(Q)+$(MAKE) --no-print-directory browser
 	$(Q)+$(MAKE) --no-print-directory e2e

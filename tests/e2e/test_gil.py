@@ -41,8 +41,8 @@ def traced(request, extension):
 def check_gil(found, span, around=None):
     """In each request and in total the GIL wait is within 5 % of what was blocked for it, which is
     what span(entry) was, or lies between that and what around(entry) was. Of a request whose wait
-    is no notable one 5 % are less than what a thread's start takes: 0.2 ms there. The log of wake-ups
-    can say too much of either (see truth_of()), so that the one around bounds the one within."""
+    is no notable one 5 % are less than what a thread's start takes: 0.2 ms there. The log can say
+    too much (see truth_of()): what is around bounds what is within."""
     total = low = high = 0
     for record, entry in found:
         check_sum(record, entry)
