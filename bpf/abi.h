@@ -8,7 +8,7 @@
 #ifndef WSGISCOPE_ABI_H
 #define WSGISCOPE_ABI_H
 
-#define REC_VERSION 5
+#define REC_VERSION 6
 
 enum rec_kind {
 	REC_REQUEST = 1, /* struct rec_request: one finished (or lost) request */
@@ -409,6 +409,8 @@ enum drop_reason {
 	DROP_WIRE_UNSPLIT,
 	DROP_WIRE_FULL,
 	DROP_WIRE_OPEN,
+	DROP_UNWRITTEN,	      /* requests that did not fit into the recording */
+	DROP_UNWRITTEN_PARTS, /* the same of blocks, samples and their names */
 	DROP_REASONS,
 };
 

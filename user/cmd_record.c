@@ -48,14 +48,11 @@ static int record_run(const struct config *config, struct loop *loop, struct sou
 	if (error)
 		return error;
 	client.context = recorder;
-	error = recorder_begin(recorder, &source->clock);
-	if (!error) {
-		error = loop_run(loop, source, &client, config->duration_s);
-		end_error = recorder_end(recorder, error);
-		error = error ? error : end_error;
-	}
+	recorder_begin(recorder, &source->clock);
+	error = loop_run(loop, source, &client, config->duration_s);
+	end_error = recorder_end(recorder, error);
 	recorder_free(recorder);
-	return error;
+	return error ? error : end_error;
 }
 
 int cmd_record(int argc, char **argv)

@@ -54,13 +54,15 @@ static const char *const loss_names[DROP_REASONS] = {
 	[DROP_WIRE_UNSPLIT] = "wire_unsplit",
 	[DROP_WIRE_FULL] = "wire_full",
 	[DROP_WIRE_OPEN] = "wire_open",
+	[DROP_UNWRITTEN] = "unwritten",
+	[DROP_UNWRITTEN_PARTS] = "unwritten_parts",
 };
 
 /* Of the names of the rows in user/servers/. */
 #define SERVER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
 _Static_assert(EVENT_READ + 1 == EVENT_COUNT, "a new event needs its name above");
-_Static_assert(DROP_WIRE_OPEN + 1 == DROP_REASONS, "a new reason needs its name above");
+_Static_assert(DROP_UNWRITTEN_PARTS + 1 == DROP_REASONS, "a new reason needs its name above");
 
 _Static_assert(EVENT_COUNT < EVENT_COUNTS_MAX, "room for the end of the list");
 _Static_assert(DROP_REASONS + 6 < EVENT_COUNTS_MAX, "room for the pipeline's own and the end");

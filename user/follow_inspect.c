@@ -31,6 +31,8 @@ static const uint64_t inspect_after_ns[] = {50 * MS, 200 * MS, 1000 * MS, 5000 *
 #define INSPECT_STEPS	(sizeof(inspect_after_ns) / sizeof(inspect_after_ns[0]))
 #define INSPECT_IDLE_NS (2000 * MS)
 #define PORTS_LOOKS	4
+/* In which a server has begun other workers in the place of those that ended all at once. */
+#define HANDS_ON_NS (15000 * MS)
 /* One that we have started is on its way: its first requests are to be seen. */
 #define INSPECT_LAUNCHED_NS (50 * MS)
 #define LAUNCH_NS	    (60000 * MS)
@@ -123,12 +125,23 @@ static bool is_relay(const struct follow *follow, const struct followed *process
 	return false;
 }
 
+/* Where its marked workers have just ended (they are recycled, the server is reloaded), the next
+ * are marked, too: watched in between, its requests would be seen twice. */
+static bool hands_on(const struct follow *follow, struct followed *process)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	if (has_marked_child(follow, process) || is_relay(follow, process))
+		process->hands_on_ns = now_ns;
+	return process->hands_on_ns && now_ns - process->hands_on_ns < HANDS_ON_NS;
+}
+
 /*
  * Whether its connections are to be watched. By itself that is so of a process that has no marker
  * and has had the time to load one; once begun it goes on until there is one. Who hands requests on
  * to marked processes has none of its own.
  */
-static bool wants_wire(const struct follow *follow, const struct followed *process,
+static bool wants_wire(const struct follow *follow, struct followed *process,
 		       const struct worker *worker)
 {
 	unsigned int mode = follow->config->mode;
@@ -137,7 +150,7 @@ static bool wants_wire(const struct follow *follow, const struct followed *proce
 		return false;
 	if (mode == MODE_WIRE || (mode == MODE_BOTH && worker->has_marker))
 		return true;
-	if (has_marked_child(follow, process) || is_relay(follow, process))
+	if (hands_on(follow, process))
 		return false;
 	if (mode == MODE_BOTH)
 		return true;
@@ -147,7 +160,7 @@ static bool wants_wire(const struct follow *follow, const struct followed *proce
 }
 
 /* A server that is not known may write late; that it hides the descriptor is seen when it does. */
-static unsigned int process_flags(const struct follow *follow, const struct followed *process,
+static unsigned int process_flags(const struct follow *follow, struct followed *process,
 				  const struct worker *worker)
 {
 	unsigned int flags = process->server ? process->server->flags : SERVER_WRITES_LATE;

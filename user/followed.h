@@ -42,7 +42,8 @@ struct followed {
 	bool said;		  /* announced as it is now */
 	uint64_t since_ns;	  /* began or last execed; 0: before us */
 	uint64_t exec_ns;
-	uint64_t inspect_ns; /* when to look next, 0: never */
+	uint64_t inspect_ns;  /* when to look next, 0: never */
+	uint64_t hands_on_ns; /* when a marked process was last seen that it hands requests on to */
 	unsigned int step;
 };
 

@@ -44,7 +44,7 @@ struct loop {
 	struct other others[OTHERS_MAX];
 	unsigned int other_count;
 	sigset_t old_signals;
-	struct sigaction old_pipe;
+	struct sigaction old_pipe, old_size;
 	bool stop;
 };
 
@@ -64,7 +64,8 @@ static int signals_take(struct loop *loop)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	if (sigprocmask(SIG_BLOCK, &signals, &loop->old_signals) ||
-	    sigaction(SIGPIPE, &ignore, &loop->old_pipe))
+	    sigaction(SIGPIPE, &ignore, &loop->old_pipe) ||
+	    sigaction(SIGXFSZ, &ignore, &loop->old_size))
 		return -errno;
 	loop->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	return loop->signal_fd < 0 ? -errno : item_add(loop, loop->signal_fd, ITEM_SIGNAL, EPOLLIN);
@@ -100,6 +101,7 @@ int loop_new(struct loop **out)
 	loop->signal_fd = loop->tick_fd = loop->duration_fd = loop->hangup_fd = -1;
 	sigprocmask(SIG_BLOCK, NULL, &loop->old_signals);
 	sigaction(SIGPIPE, NULL, &loop->old_pipe);
+	sigaction(SIGXFSZ, NULL, &loop->old_size);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	error = loop->epoll_fd < 0 ? -errno : signals_take(loop);
 out:
@@ -135,6 +137,7 @@ void loop_free(struct loop *loop)
 	fd_close(loop->duration_fd);
 	fd_close(loop->epoll_fd);
 	sigaction(SIGPIPE, &loop->old_pipe, NULL);
+	sigaction(SIGXFSZ, &loop->old_size, NULL);
 	sigprocmask(SIG_SETMASK, &loop->old_signals, NULL);
 	free(loop);
 }

@@ -20,8 +20,9 @@ struct loop_client {
 };
 
 /*
- * From here on SIGINT and SIGTERM wait for loop_run() and SIGPIPE is ignored, so that a signal
- * while probes are being attached leaves nothing half done. 0 or -errno, message printed.
+ * From here on SIGINT and SIGTERM wait for loop_run(), SIGPIPE and SIGXFSZ (a file that may not
+ * grow further) are ignored, so that a signal leaves nothing half done. 0 or -errno, message
+ * printed.
  */
 int loop_new(struct loop **out);
 void loop_free(struct loop *loop); /* gives the signals back; NULL is fine */

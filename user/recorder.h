@@ -17,12 +17,16 @@ struct source_clock;
 int recorder_new(struct recording *recording, const char *path, struct recorder **out);
 void recorder_free(struct recorder *recorder);
 
-/* The rest: 0 or the file's first -errno (-ENOMEM of ours), message printed once. */
-int recorder_begin(struct recorder *recorder, const struct source_clock *clock);
-/* As a loop's client. */
+/* An error of the file's is kept until the next batch ends. */
+void recorder_begin(struct recorder *recorder, const struct source_clock *clock);
+/*
+ * As a loop's client. After an error records are still taken, as the source hands out all it has
+ * before it ends: those that make it into the file and those that do not are counted. A batch
+ * answers with the file's first -errno, or -ENOMEM of ours.
+ */
 int recorder_record(void *recorder, const void *record, size_t bytes);
 int recorder_batch(void *recorder);
-/* No more records will come; error: of the source that they came from. */
+/* No more records will come; error: that the run has ended with. The same, message printed. */
 int recorder_end(struct recorder *recorder, int error);
 
 #endif

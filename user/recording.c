@@ -2,7 +2,8 @@
 /*
  * Owns the file being recorded. Keeps whole records in memory until told to flush; where the disk
  * fills up in the middle of one, the file is cut back to the last whole one, so that what is there
- * can be replayed.
+ * can be replayed. What comes then is counted, and the counts get the place of the last records:
+ * where the disk is full, only what the file has already can be written over.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,14 +21,25 @@
 #define BUFFER_BYTES (4 * RECORD_BYTES_MAX)
 
 _Static_assert(RECORDING_VERSION == REC_VERSION, "other records make it another recording");
+_Static_assert(sizeof(struct rec_counters) % 8 == 0, "counts are put into a file as they are");
+
+/* What is not in the file, or will not be. */
+struct unwritten {
+	uint64_t requests;
+	uint64_t parts; /* of them: blocks, samples, names */
+};
 
 struct recording {
 	char *path;  /* owned */
 	bool is_new; /* there was no such file before */
 	bool begun;
 	int fd;
-	int error;   /* the first -errno; nothing is written after it */
+	int error;   /* the first -errno; nothing is added after it */
 	off_t whole; /* bytes in the file that are whole */
+	/* The end of the last record behind which lies as much as the counts take. */
+	off_t counts_at;
+	struct unwritten behind; /* what they take the place of */
+	struct unwritten unwritten;
 	size_t used; /* of buffer */
 	char buffer[BUFFER_BYTES];
 };
@@ -53,6 +65,33 @@ static size_t whole_bytes(const struct recording *recording, size_t written)
 	return at;
 }
 
+static void unwritten_add(struct unwritten *to, const struct rec_header *record)
+{
+	to->requests += record->kind == REC_REQUEST;
+	to->parts +=
+		record->kind == REC_BLOCK || record->kind == REC_SAMPLE || record->kind == REC_CODE;
+}
+
+/* So many bytes of the buffer are in the file. */
+static void written_note(struct recording *recording, size_t written)
+{
+	size_t at = recording->whole ? 0 : sizeof(struct recording_header), next;
+	size_t whole = whole_bytes(recording, written);
+
+	for (; at < recording->used; at = next) {
+		struct rec_header header;
+
+		memcpy(&header, recording->buffer + at, sizeof(header));
+		next = at + recording_align(header.size);
+		if (at + sizeof(struct rec_counters) <= whole) {
+			recording->counts_at = recording->whole + (off_t)at;
+			recording->behind = (struct unwritten){0};
+		}
+		unwritten_add(next <= whole ? &recording->behind : &recording->unwritten, &header);
+	}
+	recording->whole += (off_t)whole;
+}
+
 int recording_flush(struct recording *recording)
 {
 	size_t done = 0;
@@ -67,16 +106,12 @@ int recording_flush(struct recording *recording)
 			recording->error = -errno;
 		done += written > 0 ? (size_t)written : 0;
 	}
-	if (recording->error) {
-		/* A pipe cannot be cut back; its reader will say that the end is missing. */
-		(void)!ftruncate(recording->fd,
-				 recording->whole + (off_t)whole_bytes(recording, done));
-		recording->used = 0;
-		return recording->error;
-	}
-	recording->whole += (off_t)done;
+	written_note(recording, done);
 	recording->used = 0;
-	return 0;
+	/* A pipe cannot be cut back; its reader will say that the end is missing. */
+	if (recording->error)
+		(void)!ftruncate(recording->fd, recording->whole);
+	return recording->error;
 }
 
 int recording_create(const char *path, struct recording **out)
@@ -106,6 +141,15 @@ out:
 	return 0;
 }
 
+static int file_empty(const struct recording *recording)
+{
+	struct stat stat;
+
+	if (fstat(recording->fd, &stat))
+		return -errno;
+	return S_ISREG(stat.st_mode) && ftruncate(recording->fd, 0) ? -errno : 0;
+}
+
 int recording_begin(struct recording *recording, const struct source_clock *clock)
 {
 	struct recording_header header = {
@@ -115,14 +159,13 @@ int recording_begin(struct recording *recording, const struct source_clock *cloc
 		.header_bytes = sizeof(header),
 		.realtime_offset_ns = clock->realtime_offset_ns,
 	};
-	struct stat stat;
 
-	if (fstat(recording->fd, &stat))
-		return -errno;
-	if (S_ISREG(stat.st_mode) && ftruncate(recording->fd, 0))
-		return -errno;
+	recording->error = file_empty(recording);
+	if (recording->error)
+		return recording->error;
 	memcpy(recording->buffer, &header, sizeof(header));
 	recording->used = sizeof(header);
+	recording->counts_at = sizeof(header);
 	recording->begun = true;
 	return recording_flush(recording);
 }
@@ -132,19 +175,35 @@ int recording_write(struct recording *recording, const void *record, size_t byte
 	struct rec_header header;
 	size_t aligned = recording_align(bytes);
 
-	if (recording->error)
-		return recording->error;
 	if (bytes < sizeof(header) || bytes > RECORD_BYTES_MAX)
 		return -EBADMSG;
 	memcpy(&header, record, sizeof(header));
 	if (header.size != bytes)
 		return -EBADMSG;
-	if (aligned > sizeof(recording->buffer) - recording->used && recording_flush(recording))
+	if (!recording->error && aligned > sizeof(recording->buffer) - recording->used)
+		recording_flush(recording);
+	if (recording->error) {
+		unwritten_add(&recording->unwritten, &header);
 		return recording->error;
+	}
 	memcpy(recording->buffer + recording->used, record, bytes);
 	memset(recording->buffer + recording->used + bytes, 0, aligned - bytes);
 	recording->used += aligned;
 	return 0;
+}
+
+int recording_settle(struct recording *recording, struct rec_counters *counts)
+{
+	off_t end = recording->whole ? recording->counts_at : 0;
+	ssize_t written = 0;
+
+	counts->drops[DROP_UNWRITTEN] = recording->unwritten.requests + recording->behind.requests;
+	counts->drops[DROP_UNWRITTEN_PARTS] = recording->unwritten.parts + recording->behind.parts;
+	if (end && counts->h.size == sizeof(*counts))
+		written = pwrite(recording->fd, counts, sizeof(*counts), end);
+	if (written == sizeof(*counts))
+		end += written;
+	return ftruncate(recording->fd, end) || written != sizeof(*counts) ? -ENOSPC : 0;
 }
 
 int recording_close(struct recording *recording)

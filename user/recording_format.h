@@ -19,7 +19,7 @@
 #define RECORDING_ORDER	      UINT32_C(0x01020304)
 #define RECORDING_ORDER_SWAP  UINT32_C(0x04030201)
 /* Of the framing and of all records: it is REC_VERSION. A reader knows its own only. */
-#define RECORDING_VERSION 5
+#define RECORDING_VERSION 6
 /* No record is larger; what says so is damaged. */
 #define RECORD_BYTES_MAX 65536
 

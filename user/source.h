@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct config;
+struct rec_counters;
 
 /* A raw record; borrowed, valid until the callback returns. Return 0 to go on, -errno to stop. */
 typedef int (*source_record_fn)(void *context, const void *record, size_t bytes);
@@ -64,13 +65,17 @@ int source_file_open(const char *path, struct source **out);
  * Writing one: a header, then each record as it came. It is created before anything is attached,
  * and begun (an older one is emptied) once there is something to write; never begun, closing leaves
  * no new file behind. recording_write() checks the record's framing. Errors (a full disk) are
- * -errno, the file is cut back to the last whole record.
+ * -errno, the file is cut back to the last whole record, and what comes then is counted alone.
  */
 struct recording;
 int recording_create(const char *path, struct recording **out);
 int recording_begin(struct recording *recording, const struct source_clock *clock);
 int recording_write(struct recording *recording, const void *record, size_t bytes);
 int recording_flush(struct recording *recording); /* what was written so far is in the file */
+/* After such an error, once: puts what did not fit into the counts, and them into the place of the
+ * last records, which are counted with the rest. 0, or -ENOSPC: there is no place, or the counts
+ * have no size as their source has given none; the file then ends without. */
+int recording_settle(struct recording *recording, struct rec_counters *counts);
 int recording_close(struct recording *recording); /* flushes; NULL is fine */
 
 #endif

@@ -69,11 +69,11 @@ static int damage_say(const struct source_file *file, const char *what)
 }
 
 /* The file ends where a record could have begun. Nothing that was written is lost, but record did
- * not get to its end: its disk was full, or it was killed. */
+ * not get to its end: it was killed, or its disk was too full even for the counts. */
 static int end_judge(const struct source_file *file)
 {
 	if (file->last_kind != REC_COUNTERS)
-		log_warn("%s has no counts at its end: record was stopped short (a full disk?), so "
+		log_warn("%s has no counts at its end: record was stopped short (killed?), so "
 			 "what was lost is not known",
 			 file->path);
 	return 0;

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tracers in trouble: a ring that is too small, no room for what is in flight, a full disk, a
+"""Tracers in trouble: a ring that is too small, no room for what is in flight, a
 standstill of its own, another tracer. What it shows and what it says it lost are all that a client
 counted; the worker's answers are those of an untraced one."""
 import os
-import re
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
 import client
-import marks
 import procs
 from daemon import Daemon
 from test_hostile_workers import check_sum
 from test_workers import fresh
-from tracer import Tracer, run
+from tracer import Tracer
 
 MIX = ["list", "gen", "closing", "write", "not-found", "raise-first", "chunks", "sized"]
 
@@ -127,51 +124,6 @@ def test_no_room_in_flight(wsgiscope):
             for sock in socks:
                 sock.close()
             os.kill(server.pid, signal.SIGKILL)  # the hanging threads would keep it for a minute
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    path = tmp_path / "tiny"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path], check=True)
-    yield path
-    subprocess.run(["umount", path], check=True)
-
-
-def test_full_disk(server, expected, tiny_disk):
-    """record ends, says how much of it is there, and that much can be shown; the worker goes on."""
-    path = tiny_disk / "recording"
-    with Tracer("-p", server.pid, "-o", path, verb="record", json_lines=False) as tracer:
-        uids = set()
-        while tracer.process.poll() is None and len(uids) < 4000:
-            uids |= ask(server, expected, 80)
-        assert tracer.process.wait(10) == 1, tracer.stderr()
-        assert tracer.stderr().count("No space left") == 1, tracer.stderr()
-        assert not tracer.left_behind()
-        assert not any(map(marks.raised, server.workers()))
-    ask(server, expected, 8)
-    result = run("replay", "--json", path)
-    assert result.returncode == 0, result
-    shown = set(re.findall(r"/(u[0-9a-f]+)\"", result.stdout))
-    assert shown and shown <= uids
-
-
-def test_full_disk_for_stacks(server, expected, tiny_disk):
-    """Profiles that do not fit are said; the requests themselves are all shown."""
-    profiles = tiny_disk / "profiles"
-    profiles.mkdir()
-    (tiny_disk / "ballast").write_bytes(b"x" * 65536)
-    with Tracer("-p", server.pid, "--stacks", profiles) as tracer:
-        slow = [client.Request("slow") for _ in range(20)]
-        client.load(server.address, slow)
-        status = tracer.process.wait(3) if ended(tracer) else tracer.stop()
-        assert status == 1 and tracer.stderr().count("No space left") >= 1, tracer.stderr()
-        assert not tracer.left_behind()
-    ask(server, expected, 8)
-
-
-def ended(tracer):
-    return procs.until(lambda: tracer.process.poll() is not None, 3)
 
 
 def test_two_at_once(server, expected):

@@ -286,3 +286,29 @@ def test_marker_of_another_version(wsgiscope, folder, version):
             records = tracer.records()
             assert {record["mode"] for record in records} == {"wire"}
             assert len(records) + tracer.lost_requests() == 3 * len(SAMPLE)
+
+
+def test_all_workers_end_at_once(wsgiscope):
+    """For longer than between two looks there is no marked worker, as where all are recycled at the
+    same time on a busy machine: who hands requests on is not taken for who serves them, which would
+    show each twice."""
+    with fresh("mod_wsgi-daemon") as server, Tracer("-p", server.pid) as tracer:
+        old = server.workers()
+        os.kill(server.pid, signal.SIGSTOP)  # it begins no others meanwhile
+        try:
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(5)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        asked = [client.Request("list") for _ in range(100)]
+        for each in asked:
+            assert procs.until(lambda: client.fetch(server.address, each).status == 200, 20)
+            time.sleep(0.02)
+        asked = {each.uid for each in asked}
+        tracer.wait(asked)
+        records = tracer.by_uid()
+        assert {records[uid]["mode"] for uid in asked} == {"marker"}
+        shown = [record for record in tracer.records() if record["status"] == 200]
+        assert len(shown) == len(asked), [record["mode"] for record in shown]
+        assert tracer.stop() == 0, tracer.stderr()

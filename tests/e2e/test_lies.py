@@ -38,9 +38,9 @@ class Liar:
         status = self.process.returncode
         assert self.gone or status == 0, "the liar died: %d" % status
 
-    def say(self, lie):
+    def say(self, lie, *numbers):
         """How many requests it told of."""
-        self.process.stdin.write(lie + "\n")
+        self.process.stdin.write(" ".join([lie, *map(str, numbers)]) + "\n")
         self.process.stdin.flush()
         said, _, told = self.process.stdout.readline().partition(" ")
         assert said == lie, "the liar died of " + lie

@@ -14,7 +14,7 @@ import client
 import procs
 import servers
 from client import Connection, Request, fetch
-from tracer import Tracer
+from tracer import Tracer, counted
 
 # Server kinds whose writing thread is the one that read the request: it has states.
 SAME_THREAD = ["gunicorn-sync", "gunicorn-gthread", "uwsgi", "wsgiref", "mod_wsgi-embedded"]
@@ -245,7 +245,7 @@ def test_tls(wsgiscope, tmp_path):
             get()
             tracer.stop()
             assert tracer.stderr().count("is encrypted") <= 2  # once for each worker
-            assert tracer.counted("lost")["wire_tls"] == 2
+            assert counted(tracer.stderr(), "lost")["wire_tls"] == 2
             assert not tracer.records()
 
 

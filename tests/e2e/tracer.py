@@ -51,6 +51,12 @@ def loaded_programs():
     return {str(program["id"]) for program in json.loads(output.stdout)}
 
 
+def counted(talk, word):
+    """{reason: count} of the lines of a run's talk that begin with this word."""
+    return {name: int(count) for name, count in
+            re.findall(rf"^(?:wsgiscope: )?{word}: ([a-z_]+) (\d+)", talk, re.M)}
+
+
 class Tracer:
     """A running `trace --json` (or another verb). Use as a context: it ends with SIGINT."""
 
@@ -146,18 +152,13 @@ class Tracer:
         self.process.send_signal(how)
         return self.process.wait(seconds)
 
-    def counted(self, word):
-        """{reason: count} of the lines that begin with this word, after its end."""
-        return {name: int(count) for name, count in
-                re.findall(rf"^(?:wsgiscope: )?{word}: ([a-z_]+) (\d+)", self.stderr(), re.M)}
-
     def losses(self):
         """What it said it lost, or has less of."""
-        return self.counted("lost") | self.counted("incomplete")
+        return counted(self.stderr(), "lost") | counted(self.stderr(), "incomplete")
 
     def lost_requests(self):
         """How many requests it lost whole: of the incomplete ones there is a record."""
-        return sum(self.counted("lost").values())
+        return sum(counted(self.stderr(), "lost").values())
 
     def left_behind(self, seconds=5):
         """What of it is still in the kernel after its end; {} is right."""

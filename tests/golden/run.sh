@@ -67,10 +67,10 @@ head -c 4096 /dev/zero >"$scratch/foreign"
 check_refused "$scratch/foreign" 'not a recording'
 head -c 20 "$whole" >"$scratch/header"
 check_refused "$scratch/header" 'cut off at byte 0'
-{ head -c 12 "$whole"; printf '\006\000\000\000'; tail -c +17 "$whole"; } >"$scratch/future"
-check_refused "$scratch/future" 'version 6, and this wsgiscope knows version 5: .* a newer'
+{ head -c 12 "$whole"; printf '\007\000\000\000'; tail -c +17 "$whole"; } >"$scratch/future"
+check_refused "$scratch/future" 'version 7, and this wsgiscope knows version 6: .* a newer'
 { head -c 12 "$whole"; printf '\004\000\000\000'; tail -c +17 "$whole"; } >"$scratch/past"
-check_refused "$scratch/past" 'version 4, and this wsgiscope knows version 5: .* that recorded it'
+check_refused "$scratch/past" 'version 4, and this wsgiscope knows version 6: .* that recorded it'
 { head -c 8 "$whole"; printf '\001\002\003\004'; tail -c +13 "$whole"; } >"$scratch/order"
 check_refused "$scratch/order" 'other byte order'
 check_refused "$scratch" 'Is a directory'

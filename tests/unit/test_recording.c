@@ -301,6 +301,107 @@ static void test_full_disk(void **state)
 	}
 }
 
+#define MANY 40
+
+/* Of every third request there is a block. */
+static struct rec_counters many_write(struct recording *recording, unsigned int flush_every)
+{
+	struct rec_block block = {.h = make_header(REC_BLOCK, sizeof(block))};
+	struct rec_counters counts = {.h = make_header(REC_COUNTERS, sizeof(counts))};
+
+	for (unsigned int i = 0; i < MANY; i++) {
+		struct rec_request request = make_request(i);
+
+		make_string(&request, STR_PATH, WSGISCOPE_STR_LATIN1, "/abcdefgh", 1 + i % 9);
+		make_finish(&request);
+		if (i % 3 == 0)
+			recording_write(recording, &block, sizeof(block));
+		recording_write(recording, &request, request.h.size);
+		if (i % flush_every == 0)
+			recording_flush(recording);
+	}
+	recording_flush(recording);
+	return counts;
+}
+
+struct kinds {
+	unsigned int requests, blocks;
+	struct rec_counters counts; /* the last record, where its size is set */
+};
+
+static int kinds_see(void *context, const void *record, size_t bytes)
+{
+	struct kinds *kinds = context;
+	struct rec_header header;
+
+	memcpy(&header, record, sizeof(header));
+	kinds->requests += header.kind == REC_REQUEST;
+	kinds->blocks += header.kind == REC_BLOCK;
+	kinds->counts.h.size = 0;
+	if (header.kind == REC_COUNTERS)
+		memcpy(&kinds->counts, record, sizeof(kinds->counts));
+	return 0;
+}
+
+static struct kinds kinds_read(void)
+{
+	struct kinds kinds = {0};
+	struct source *source;
+	int more;
+
+	assert_int_equal(source_file_open(path, &source), 0);
+	do {
+		more = source->ops->dispatch(source, kinds_see, &kinds);
+	} while (more > 0);
+	assert_int_equal(more, 0);
+	source->ops->close(source);
+	return kinds;
+}
+
+static void full_disk_check(size_t bytes, unsigned int flush_every)
+{
+	struct rec_counters counts;
+	struct recording *recording;
+	struct rlimit old, limit;
+	struct kinds kinds;
+	int error;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = (struct rlimit){bytes, old.rlim_max};
+	assert_int_equal(recording_create(path, &recording), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	recording_begin(recording, &(struct source_clock){42});
+	counts = many_write(recording, flush_every);
+	error = recording_settle(recording, &counts);
+	assert_int_equal(recording_close(recording), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	if (bytes < sizeof(struct recording_header)) {
+		assert_int_equal(error, -ENOSPC);
+		assert_int_equal(counts.drops[DROP_UNWRITTEN], MANY);
+		return;
+	}
+	kinds = kinds_read();
+	assert_int_equal(kinds.requests + counts.drops[DROP_UNWRITTEN], MANY);
+	assert_int_equal(kinds.blocks + counts.drops[DROP_UNWRITTEN_PARTS], (MANY + 2) / 3);
+	assert_int_equal(error, kinds.counts.h.size ? 0 : -ENOSPC);
+	if (!error)
+		assert_memory_equal(&kinds.counts, &counts, sizeof(counts));
+	/* Nothing else can be in their way but a record that is cut. */
+	if (bytes >= sizeof(struct recording_header) + sizeof(counts) + sizeof(struct rec_request))
+		assert_int_equal(error, 0);
+}
+
+/* What is in the file and what the counts say of the rest is all that there was. */
+static void test_full_disk_is_counted(void **state)
+{
+	static const unsigned int flush_every[] = {1, 2, 7, MANY + 1};
+
+	signal(SIGXFSZ, SIG_IGN);
+	for (size_t i = 0; i < sizeof(flush_every) / sizeof(flush_every[0]); i++)
+		for (size_t bytes = 0; bytes < 16000; bytes += 53)
+			full_disk_check(bytes, flush_every[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_framing_is_checked),
 		cmocka_unit_test(test_never_begun),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_full_disk_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

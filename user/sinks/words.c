@@ -114,6 +114,8 @@ static const struct loss_words {
 	{"wire_unsplit", true, "answers that could not be told from the one before"},
 	{"wire_full", false, "too many requests at once on connections"},
 	{"wire_open", false, "were being answered when the trace ended"},
+	{"unwritten", false, "did not fit into the recording: its disk was full"},
+	{"unwritten_parts", true, "blocks and stacks that did not fit into the recording"},
 	{"stacks_full", true, "samples given up, too many waited for their request's end"},
 	{"code_stale", true, "frames that may have the name of code freed before them"},
 	{"blocks_full", false, "blocks given up, too many waited for their request's end"},

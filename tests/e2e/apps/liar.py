@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A worker whose marks lie: calls the marker's exported marks with structs of its own making.
 
-Reads one lie's name a line on stdin, tells it, answers with the name on stdout, and with how many
-requests it told of: those that began, and those that ended without having begun. The layout is
-python-shim/marks.h, written down a second time on purpose: a lie may break any rule of it."""
+Reads one lie's name a line on stdin, and numbers behind some, tells it, answers with the name on
+stdout, and with how many requests it told of: those that began, and those that ended without having
+begun. The layout is python-shim/marks.h, written down a second time on purpose: a lie may break any
+rule of it."""
 import ctypes
 import mmap
 import sys
@@ -214,6 +215,39 @@ def lie_many_paths():
         END(pointer)
 
 
+LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
+
+
+def letters(number):
+    """16 letters, other ones for each number: what looks like a name, not like a value."""
+    return (b"%016x" % (number * 0x9e3779b97f4a7c15 % 2**64)).translate(LETTERS)
+
+
+def lie_forged_names(first, count, rate):
+    """So many requests from the first on, so many a second; each has a path, an application and a
+    method, and every second a route, that no other has."""
+    buffers = [ctypes.create_string_buffer(64) for _ in range(4)]
+    request = honest()
+    request.path, request.app, request.method, route = (
+        Str(ctypes.addressof(each), 0, 1) for each in buffers)
+    pointer, began = ctypes.addressof(request), time.monotonic()
+    for number in range(first, first + count):
+        name = letters(number)
+        for buffer, where, value in zip(buffers, (request.path, request.app, request.method),
+                                        (b"/forged/%s/x" % name, name[:12], name[4:])):
+            buffer.value, where.len = value, len(value)
+        buffers[3].value, route.len = b"/<%s>" % name, 18
+        request.route = route if number % 2 else Str()
+        request.id += 1
+        TOLD[0] += 1
+        request.start_ns, request.end_ns, request.flags = 1, 0, 0
+        START(pointer, request.id, request.start_ns, -1)
+        request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
+        END(pointer)
+        if number % 256 == 0:
+            time.sleep(max(0, began + (number - first) / rate - time.monotonic()))
+
+
 def mappings_of_marker():
     """[(start, bytes)] in this process."""
     with open("/proc/self/maps", encoding="ascii") as stream:
@@ -245,9 +279,10 @@ def lie_unchanged():
 def main():
     print("ready", flush=True)
     for line in sys.stdin:
+        lie, *numbers = line.split()
         TOLD[0] = 0
-        globals()["lie_" + line.strip()]()
-        print(line.strip(), TOLD[0], flush=True)
+        globals()["lie_" + lie](*map(int, numbers))
+        print(lie, TOLD[0], flush=True)
 
 
 if __name__ == "__main__":
