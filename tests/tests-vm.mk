@@ -43,4 +43,4 @@ arm64: ## the program, the BPF programs and the marker for arm64, in build/arm64
 vm-arm64: arm64 $(SAN_O)/tests/golden/recordings/.made ## every verb on arm64, emulated (slow)
 	$(call say,VM,$(ARM64_KERNEL)-arm64)
 	$(Q)VM_BUILD=$(O)/arm64 VM_DIR=$(O)/vm VM_GOLDEN=$(SAN_O)/tests/golden/recordings \
-		VM_SECONDS=3600 tests/vm/run.sh -a arm64 $(ARM64_KERNEL)
+		VM_SECONDS=3600 VM_PATIENCE=1200 tests/vm/run.sh -a arm64 $(ARM64_KERNEL)
