@@ -270,8 +270,10 @@ enum rec_sample_what {
 };
 
 enum rec_sample_flags {
-	SAMPLE_F_TRUNCATED = 1 << 0, /* deeper than STACK_PYTHON_MAX: the outermost are missing */
-	SAMPLE_F_GIL_HELD = 1 << 1,  /* the thread was the one that may run Python code */
+	SAMPLE_F_TRUNCATED = 1 << 0,  /* the outermost Python frames are missing: no room */
+	SAMPLE_F_GIL_HELD = 1 << 1,   /* the thread was the one that may run Python code */
+	SAMPLE_F_NATIVE_CUT = 1 << 2, /* the outermost native frames are missing: no room */
+	SAMPLE_F_KERNEL_CUT = 1 << 3, /* the outermost kernel frames */
 };
 
 /* Why a sample has no Python frames, or not all of them. */

@@ -149,7 +149,8 @@ struct event_sample {
 	uint64_t weight_ns; /* what it stands for */
 	bool is_wait;	    /* a wait that ended; else the clock ticked while it ran */
 	enum request_state state;
-	bool truncated;	     /* the outermost frames are missing: too deep */
+	/* The outermost frames are missing, there was no room: Python's, native, the kernel's. */
+	bool truncated, native_cut, kernel_cut;
 	const char *missing; /* static, "[frames missing: why]"; NULL: none are */
 	/* How many of each kind, in this order in frames, each innermost first. */
 	unsigned int python, native, kernel;
