@@ -7,10 +7,11 @@
 
 .PHONY: vm bpf-stack arm64 vm-arm64
 
-VM_KERNELS ?= 5.10 6.1 6.12 newest
+VM_KERNELS ?= 5.10 5.15 6.1 6.12 newest
 
-bpf-stack: $(BPF_OBJ) ## whether older kernels allow the BPF programs' stacks
+bpf-stack: $(BPF_OBJ) $(CAST_OBJ) ## whether older kernels allow the BPF programs' stacks
 	$(Q)$(PYTHON) tests/bpf_stack.py $(BPF_OBJ)
+	$(Q)$(PYTHON) tests/bpf_stack.py $(CAST_OBJ)
 
 vm: ## every verb on Debian's kernels, in virtual machines (minutes each)
 	$(Q)contrib/debian-packages.sh vm

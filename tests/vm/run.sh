@@ -4,7 +4,7 @@
 # Boots one of Debian's kernels in a virtual machine with a root of the packages that are needed and
 # this checkout's build, and runs the smoke test of every verb in it (smoke.py).
 #
-#   tests/vm/run.sh [-a ARCH] KERNEL               5.10, 6.1, 6.12 or newest
+#   tests/vm/run.sh [-a ARCH] KERNEL               5.10, 5.15, 6.1, 6.12 or newest
 #   tests/vm/run.sh [-a ARCH] -c COMMAND KERNEL    that shell command instead, and what it prints
 #
 # VM_BUILD is where the program and the marker are (build), VM_GOLDEN where the golden recordings
@@ -45,10 +45,11 @@ kernel=$1
 may_refuse=
 case $kernel in
 5.10) suite=bullseye may_refuse=yes ;;
+5.15) suite=jammy ;;
 6.1) suite=bookworm ;;
 6.12) suite=trixie ;;
 newest) suite=sid ;;
-*) die "kernel $kernel is not known: 5.10, 6.1, 6.12 or newest" ;;
+*) die "kernel $kernel is not known: 5.10, 5.15, 6.1, 6.12 or newest" ;;
 esac
 
 build=${VM_BUILD:-build}
