@@ -23,7 +23,6 @@ const volatile bool sample_waits = false;
 const volatile bool sample_outside = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile __u64 wakeup_mask = 15;
-const volatile bool has_cast = false;
 const volatile __u32 request_groups = 8192 / GROUP_SLOTS;
 const volatile __u64 tick_ns = 0;
 
