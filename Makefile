@@ -129,7 +129,7 @@ $(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shi
 	$(Q)cd python-shim/wsgiscope && cp *.py *.pyi py.typed $(abspath $(PYPKG))/ && \
 		cp auto/*.py $(abspath $(PYPKG))/auto/
 	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) \
-		-Ipython-shim -I$(PY_INCLUDE) \
+		-Ipython-shim -I$(PY_INCLUDE) $(MARKER_CFLAGS) \
 		$(LDFLAGS) python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
 	@touch $@
 

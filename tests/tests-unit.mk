@@ -6,7 +6,7 @@
 	fuzz-pipeline
 
 SAN_O      := $(O)/san
-SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
 	-fno-sanitize-recover=undefined
 
 # The pipeline, from the recording to the sinks, and the command line.

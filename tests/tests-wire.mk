@@ -45,7 +45,7 @@ fuzz-wire: $(WIRE_O)/fuzz_wire $(WIRE_O)/corpus.made
 $(WIRE_O)/walk: tests/wire/walk.c $(WIRE_DEPS)
 	$(call say,CC-SAN,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(WIRE_CFLAGS) -fsanitize=address,undefined $< $(WIRE_SRC) -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(WIRE_CFLAGS) -fsanitize=$(SANITIZE) $< $(WIRE_SRC) -o $@
 
 unit: unit-wire
 unit-wire: $(WIRE_O)/walk

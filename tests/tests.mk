@@ -2,6 +2,9 @@
 # The tests, one fragment a kind, and the two ways to run them: `check` needs no root, `test` is
 # everything. What installs packages builds in a second make, so that it sees what has come.
 
+# What the C code of the tests is built with; tests-analyze.mk runs them with another one.
+SANITIZE ?= address,undefined
+
 include $(wildcard tests/tests-*.mk)
 
 .PHONY: shim e2e gil-table
