@@ -113,6 +113,16 @@ enum rec_string {
 #define STR_BESIDE_MAX	    128 /* WSGISCOPE_TEXT_MAX */
 #define STR_TEXT_MAX	    800 /* the sum of all */
 
+/*
+ * A turn of a connection has two others: the first bytes that it read and wrote, where they are few
+ * and are HTTP's; else they came before it, in REC_WIREs. Of each of the two all or none lie here.
+ */
+enum rec_turn_string {
+	TURN_READ,
+	TURN_WRITTEN,
+	TURN_STRINGS,
+};
+
 struct rec_str {
 	__u16 offset; /* into text */
 	__u16 bytes;  /* kept */

@@ -73,6 +73,9 @@ struct event_turn {
 	bool closed;	  /* the connection was closed */
 	bool truncated;	  /* made: the answer was not as long as it said */
 	bool pipelined;	  /* made: its bytes had come with another request's */
+	/* The first bytes that it read and wrote; borrowed from the event. NULL: of an
+	 * EVENT_IS_WIRE that came before. */
+	struct request_text read, written;
 };
 
 struct event_request {
