@@ -134,15 +134,16 @@ class Soak:
                 "strangers": kernel.strangers(pid, "processes"),
                 "processes": kernel.entries(pid, "processes"),
                 "listeners": kernel.entries(pid, "listeners"),
-                "fds": len(os.listdir("/proc/%d/fd" % pid)), "rss": procs.memory_kb(pid)}
+                "fds": len(os.listdir("/proc/%d/fd" % pid)), "rss": procs.memory_kb(pid),
+                "heap": procs.memory_kb(pid, "RssAnon")}
 
     def minute_say(self):
         last = self.minutes[-1]
         print("  %3d: asked %d, counted %d, lost %d; in the maps: requests %d, processes %d, "
-              "listeners %d; descriptors %d, memory %d kB; workers seen %d" %
+              "listeners %d; descriptors %d, memory %d kB, %d of it its own; workers seen %d" %
               (len(self.minutes), last["asked"], last["counted"], last["lost"],
                last["requests"], last["processes"], last["listeners"], last["fds"],
-               last["rss"], len(self.workers)), flush=True)
+               last["rss"], last["heap"], len(self.workers)), flush=True)
 
 
 def minute_judge(number, minute):
