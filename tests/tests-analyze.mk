@@ -11,6 +11,7 @@
 # with thread sanitizer, and the marker's own tests with the former. What a sanitizer finds in a
 # tracer is written below SANITIZE_FINDINGS, where tests/e2e/conftest.py looks after each test: a
 # finding fails it, whatever became of the tracer. SANITIZE_E2E takes only some files.
+# All by clang: what gcc's writes of undefined behaviour goes to stderr where there are two of them.
 #
 # The marker is not run with thread sanitizer: the interpreter's own locks, which it cannot see, are
 # what keeps threads apart. tests/shim/test_free_threading.py is for that.
@@ -29,10 +30,10 @@ sanitize-thread: KINDS := thread
 
 sanitize-address sanitize-thread: sanitize-%: python
 	$(need-root)
-	$(Q)+$(MAKE) --no-print-directory O=$(O)/$* SANITIZE=$(KINDS) \
+	$(Q)+$(MAKE) --no-print-directory O=$(O)/$* CC=$(CLANG) SANITIZE=$(KINDS) \
 		CFLAGS='$(SANITIZE_FLAGS) -fsanitize=$(KINDS)' all stacklog unit golden
 	$(Q)rm -rf $(SANITIZE_FINDINGS) && mkdir -p -m 1777 $(SANITIZE_FINDINGS)
-	$(Q)$(CC) $(SANITIZE_FLAGS) -fsanitize=$(KINDS) tests/sanitize/faulty.c -lpthread \
+	$(Q)$(CLANG) $(SANITIZE_FLAGS) -fsanitize=$(KINDS) tests/sanitize/faulty.c -lpthread \
 		-o $(O)/$*/faulty
 	$(Q)export ASAN_OPTIONS=$(SANITIZE_LOG) UBSAN_OPTIONS=print_stacktrace=1:$(SANITIZE_LOG) \
 		TSAN_OPTIONS=second_deadlock_stack=1:$(SANITIZE_LOG); \
@@ -41,12 +42,15 @@ sanitize-address sanitize-thread: sanitize-%: python
 		WSGISCOPE=$(abspath $(O))/$*/wsgiscope PYTHONPATH=$(abspath $(O))/python \
 		$(PYTEST) -n $(E2E_JOBS) --dist loadfile -m 'not slow' $(SANITIZE_E2E)
 
-# Python itself leaks on purpose as it ends: leaks are marker-leaks' affair.
+# Python itself leaks on purpose as it ends: leaks are marker-leaks' affair. Not run: test_auto.py,
+# whose Pythons have an environment of their own, without the sanitizers; what counts memory, which
+# they keep for a while; what lists the file's symbols, to which they add.
 sanitize-marker: ## the marker's own tests with address and undefined-behaviour sanitizer
 	$(Q)LD_PRELOAD="$(foreach name,asan ubsan,$(shell $(CC) -print-file-name=lib$(name).so))" \
 		ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 		MARKER_CFLAGS='$(SANITIZE_FLAGS) -fsanitize=address,undefined' \
-		$(PYTEST) tests/shim
+		$(PYTEST) --ignore tests/shim/test_auto.py \
+		-k 'not no_memory_is_left and not any_usdt_tool' tests/shim
 
 # --- the marker's memory ------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ LINT_SRC     := $(USER_SRC) $(wildcard python-shim/wsgiscope/*.c) \
 LINT_HEADERS := $(wildcard user/*.h user/*/*.h bpf/*.h python-shim/*.h python-shim/*/*.h \
 	tests/*/*.h)
 # What the code includes and the build makes.
-LINT_MADE    := $(SKEL) $(SVG_TEXT) $(O)/sinks/profile.pb-c.h $(O)/text/remote_script.py.h \
-	$(O)/tests/bench/limit.skel.h $(O)/tests/bench/nop5_fork.skel.h
+LINT_SKEL    := $(SKEL) $(O)/tests/bench/limit.skel.h $(O)/tests/bench/nop5_fork.skel.h
+LINT_MADE    := $(O)/tidy/made/.made $(SVG_TEXT) $(O)/sinks/profile.pb-c.h \
+	$(O)/text/remote_script.py.h
 
 lint: ## cppcheck, clang-tidy and clang's analyser over all C code (minutes)
 	$(Q)contrib/debian-packages.sh analyze
@@ -33,10 +34,20 @@ cppcheck: $(LINT_MADE)
 clang-tidy: $(LINT_SRC:%=$(O)/tidy/%.ok) $(LINT_BPF:%=$(O)/tidy/%.ok)
 	$(Q)echo 'clang-tidy: silent over $(words $^) files'
 
-TIDY_FLAGS      = $(CPPFLAGS_ALL) -isystem $(O) -isystem $(O)/tests/bench -Itests/golden \
+TIDY_FLAGS      = -I$(O)/tidy/made $(CPPFLAGS_ALL) -isystem $(O) -isystem $(O)/tests/bench -Itests/golden \
 	-Itests/native -D__TARGET_ARCH_$(ARCH) -I$(PY_INCLUDE) -std=gnu11
 TIDY_BPF_FLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Ibpf -Ipython-shim \
 	-idirafter $(MULTIARCH)
+
+# What bpftool writes, with an answer to the one remark on it: the analyser does not know that
+# bpf_object__destroy_skeleton() frees what it is given.
+$(O)/tidy/made/.made: $(LINT_SKEL)
+	@mkdir -p $(@D)
+	$(Q)for header in $^; do \
+		sed 's,return err;,& /* NOLINT(clang-analyzer-unix.Malloc) */,' $$header \
+			>$(@D)/$${header##*/} || exit 1; \
+	done
+	@touch $@
 
 define tidy
 	$(call say,TIDY,$<)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 static int shared;
+static char *volatile memory; /* so that no compiler does without it */
 
 static void *increment(void *unused)
 {
@@ -31,9 +32,9 @@ static int race(void)
 int main(int argc, char **argv)
 {
 	const char *fault = argc == 2 ? argv[1] : "";
-	volatile char *memory = malloc(8);
 	volatile int number = INT_MAX;
 
+	memory = malloc(8);
 	if (!memory)
 		return 2;
 	if (strcmp(fault, "race") == 0)
@@ -43,7 +44,7 @@ int main(int argc, char **argv)
 	if (strcmp(fault, "overrun") == 0)
 		memory[6 + argc] = 1;
 	if (strcmp(fault, "leak") != 0)
-		free((void *)memory);
+		free(memory);
 	memory = NULL;
 	return 0;
 }
