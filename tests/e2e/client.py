@@ -153,12 +153,16 @@ def fetch_and_leave(address, request, after=1, rcvbuf=4096):
 
 class Connection:
     """Keep-alive: several requests on one connection, each response by its framing. Where the
-    server says that it closes, the next request takes a new one."""
+    server says that it closes, the next request takes a new one. retries: a request that got not
+    one byte on a connection that had been used before is sent again on a new one (RFC 9112, 9.3.1):
+    servers close idle connections when they like, httpd when all its threads are busy."""
 
-    def __init__(self, address):
+    def __init__(self, address, retries=False):
         self.address = address
+        self.retries = retries
         self.sock = connect(address)
         self.buffer = b""
+        self.used = False
 
     def __enter__(self):
         return self
@@ -166,7 +170,26 @@ class Connection:
     def __exit__(self, *_):
         self.sock.close()
 
+    def reconnect(self):
+        self.sock.close()
+        self.sock, self.buffer, self.used = connect(self.address), b"", False
+
     def fetch(self, request):
+        try:
+            response = self.fetch_once(request)
+        except ConnectionError:
+            if not self.retries or not self.used or self.buffer:
+                raise
+            response = None
+        if not response or (not response.raw and self.retries and self.used):
+            self.reconnect()
+            response = self.fetch_once(request)
+        self.used = True
+        if response.headers.get("connection", "").lower() == "close":
+            self.reconnect()
+        return response
+
+    def fetch_once(self, request):
         sent_ns = time.monotonic_ns()
         self.sock.sendall(request.encode())
         gone_ns = time.monotonic_ns()
@@ -178,11 +201,7 @@ class Connection:
                 break
             self.buffer += piece
         raw, self.buffer = self.buffer[:length], self.buffer[length:]
-        response = Response(request, raw, sent_ns, time.monotonic_ns(), gone_ns)
-        if response.headers.get("connection", "").lower() == "close":
-            self.sock.close()
-            self.sock, self.buffer = connect(self.address), b""
-        return response
+        return Response(request, raw, sent_ns, time.monotonic_ns(), gone_ns)
 
     def response_length(self, request):
         """Of the first whole response in the buffer, None while it is not whole."""

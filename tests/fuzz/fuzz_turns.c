@@ -57,9 +57,9 @@ struct sums {
 	uint64_t in, out, calls;
 };
 
-struct wire_record {
+union wire_record {
 	struct rec_wire_bytes head;
-	char data[256];
+	char bytes[sizeof(struct rec_wire_bytes) + 256];
 };
 
 static struct event event;
@@ -195,7 +195,7 @@ static void give(const void *record, size_t bytes)
 static void bytes_give(unsigned int conn, enum rec_wire_what what, uint64_t offset,
 		       const void *data, size_t bytes)
 {
-	struct wire_record record = {0};
+	union wire_record record = {0};
 	size_t size = sizeof(record.head) + ((bytes + 7) & ~(size_t)7);
 
 	record.head.h = header_make(REC_WIRE, size);
@@ -205,7 +205,7 @@ static void bytes_give(unsigned int conn, enum rec_wire_what what, uint64_t offs
 	record.head.what = what;
 	record.head.bytes = (__u32)bytes;
 	if (bytes)
-		memcpy(record.data, data, bytes);
+		memcpy(record.bytes + sizeof(record.head), data, bytes);
 	give(&record, size);
 }
 
