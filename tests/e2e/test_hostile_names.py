@@ -31,7 +31,7 @@ class Seen:
     def __init__(self, stream, count):
         self.stream = stream
         self.seen = bytearray(count)
-        self.twice = 0
+        self.twice, self.lost = 0, 0
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
@@ -44,6 +44,8 @@ class Seen:
         assert not rest
 
     def lines(self, text):
+        # Text output ends with its footer, JSON's is talk.
+        self.lost += sum(map(int, re.findall(rb"^lost: [a-z_]+ (\d+)", text, re.M)))
         for name in re.findall(rb'(?:"path":"| )/forged/([a-p]{16})/x', text):
             number = int(name.translate(DIGITS), 16) * BACK % 2**64
             self.twice += self.seen[number]
@@ -115,7 +117,8 @@ def test_trace(liar, count, how):
         told = memory.tell(liar, count)
         memory.check()
         assert tracer.stop(seconds=60) == 0, tracer.stderr()
-        check_told(told, tracer.seen.shown(), tracer.lost_requests())
+        shown = tracer.seen.shown()
+        check_told(told, shown, tracer.lost_requests() + tracer.seen.lost)
 
 
 @pytest.mark.parametrize("count", COUNTS)
