@@ -36,7 +36,8 @@ USER_SRC := $(wildcard user/*.c user/*/*.c)
 USER_OBJ := $(USER_SRC:%.c=$(O)/%.o) $(O)/sinks/profile.pb-c.o
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
 BPF_OBJ  := $(BPF_SRC:%.c=$(O)/%.o)
-SKEL     := $(O)/wsgiscope.skel.h
+CAST_OBJ := $(BPF_OBJ:%/kernel.bpf.o=%/cast/kernel.bpf.o)
+SKEL     := $(O)/wsgiscope.skel.h $(O)/wsgiscope_cast.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -47,22 +48,31 @@ all: $(O)/wsgiscope python ## build the program and the marker
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# --- BPF: separate objects, linked by bpftool, one skeleton -------------------------------------
+# --- BPF: separate objects, linked by bpftool, one skeleton; once more for kernels with the cast --
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+define bpf-compile
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) \
+	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) $(1) \
 		-Ibpf -Ipython-shim -idirafter $(MULTIARCH) -Wall -Wno-missing-declarations \
 		$(if $(WERROR),-Werror) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+endef
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call bpf-compile)
+
+$(O)/bpf/cast/%.bpf.o: bpf/%.bpf.c
+	$(call bpf-compile,-DKERNEL_CAST)
 
 $(O)/wsgiscope.bpf.o: $(BPF_OBJ)
+$(O)/wsgiscope_cast.bpf.o: $(CAST_OBJ)
+$(O)/wsgiscope.bpf.o $(O)/wsgiscope_cast.bpf.o:
 	$(call say,GEN-OBJ,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(SKEL): $(O)/wsgiscope.bpf.o
+$(SKEL): $(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,GEN-SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name wsgiscope > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
 
 # --- the program --------------------------------------------------------------------------------
 
@@ -119,7 +129,7 @@ $(O)/python/.built-$(subst /,_,$(PYTHON)): $(wildcard python-shim/*.h python-shi
 	$(Q)cd python-shim/wsgiscope && cp *.py *.pyi py.typed $(abspath $(PYPKG))/ && \
 		cp auto/*.py $(abspath $(PYPKG))/auto/
 	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden $(WARN) \
-		-Ipython-shim -I$(PY_INCLUDE) \
+		-Ipython-shim -I$(PY_INCLUDE) $(MARKER_CFLAGS) \
 		$(LDFLAGS) python-shim/wsgiscope/*.c -o $(PYPKG)/_marker$(PY_SUFFIX)
 	@touch $@
 
@@ -148,4 +158,4 @@ uninstall: ## takes away what install put there
 clean: ## removes the build directory
 	rm -rf $(O)
 
--include $(BPF_OBJ:.o=.d) $(USER_OBJ:.o=.d)
+-include $(BPF_OBJ:.o=.d) $(CAST_OBJ:.o=.d) $(USER_OBJ:.o=.d)

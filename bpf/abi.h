@@ -113,6 +113,16 @@ enum rec_string {
 #define STR_BESIDE_MAX	    128 /* WSGISCOPE_TEXT_MAX */
 #define STR_TEXT_MAX	    800 /* the sum of all */
 
+/*
+ * A turn of a connection has two others: the first bytes that it read and wrote, where they are few
+ * and are HTTP's; else they came before it, in REC_WIREs. Of each of the two all or none lie here.
+ */
+enum rec_turn_string {
+	TURN_READ,
+	TURN_WRITTEN,
+	TURN_STRINGS,
+};
+
 struct rec_str {
 	__u16 offset; /* into text */
 	__u16 bytes;  /* kept */
@@ -270,8 +280,10 @@ enum rec_sample_what {
 };
 
 enum rec_sample_flags {
-	SAMPLE_F_TRUNCATED = 1 << 0, /* deeper than STACK_PYTHON_MAX: the outermost are missing */
-	SAMPLE_F_GIL_HELD = 1 << 1,  /* the thread was the one that may run Python code */
+	SAMPLE_F_TRUNCATED = 1 << 0,  /* the outermost Python frames are missing: no room */
+	SAMPLE_F_GIL_HELD = 1 << 1,   /* the thread was the one that may run Python code */
+	SAMPLE_F_NATIVE_CUT = 1 << 2, /* the outermost native frames are missing: no room */
+	SAMPLE_F_KERNEL_CUT = 1 << 3, /* the outermost kernel frames */
 };
 
 /* Why a sample has no Python frames, or not all of them. */

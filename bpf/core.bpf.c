@@ -23,7 +23,6 @@ const volatile bool sample_waits = false;
 const volatile bool sample_outside = false;
 const volatile __u64 wakeup_bytes = 512 * 1024;
 const volatile __u64 wakeup_mask = 15;
-const volatile bool has_cast = false;
 const volatile __u32 request_groups = 8192 / GROUP_SLOTS;
 const volatile __u64 tick_ns = 0;
 
@@ -65,6 +64,16 @@ __hidden void emit(void *record, __u32 size)
 		emit_sized(record, size);
 }
 
+/* What fills the text's last word up lay there before: of another request, or a client's bytes. */
+static __always_inline void text_fill(struct rec_request *r, __u32 text)
+{
+	__u32 last = text & ~7u;
+
+	barrier_var(last);
+	if (text & 7 && last <= STR_TEXT_MAX - 8)
+		*(__u64 *)(r->text + last) &= (1ULL << (text & 7) * 8) - 1; /* little-endian */
+}
+
 __hidden void request_emit(struct rec_request *r)
 {
 	__u32 text = r->text_bytes;
@@ -73,6 +82,7 @@ __hidden void request_emit(struct rec_request *r)
 	r->flags &= ~REC_F_DRAINING;
 	if (text > STR_TEXT_MAX)
 		text = STR_TEXT_MAX;
+	text_fill(r, text);
 	size = __builtin_offsetof(struct rec_request, text) + ((text + 7) & ~7u);
 	barrier_var(size);
 	if (size > sizeof(*r))

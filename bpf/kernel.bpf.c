@@ -6,18 +6,20 @@
  */
 #include "state.bpf.h"
 
-extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
-
 /*
  * A member of a kernel structure that only its address is known of. Each bpf_probe_read_kernel() is
- * a call of some 40 ns; a pointer that the kernel lets us dress with its type is read by a plain
- * load, with its faults handled all the same.
+ * a call of some 40 ns; a pointer that the kernel lets us dress with its type (6.2) is read by a
+ * plain load, with its faults handled all the same. Compiled both ways, and tracer.c takes one:
+ * Linux 5.15 refuses a program that has the call, also where it can never be reached.
  */
+#ifdef KERNEL_CAST
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym;
+
 #define KERNEL_READ(type, address, member)                                                         \
-	(has_cast                                                                                  \
-		 ? ((struct type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct type))) \
-			   ->member                                                                \
-		 : BPF_CORE_READ((struct type *)(address), member))
+	(((struct type *)bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct type)))->member)
+#else
+#define KERNEL_READ(type, address, member) BPF_CORE_READ((struct type *)(address), member)
+#endif
 
 #define S_IFMT	 0170000
 #define S_IFSOCK 0140000
@@ -32,20 +34,29 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 #define AF_INET6 10
 
 /* With the cast, the place in the table of descriptors is dressed as a structure that begins with
- * such a pointer. What a caller may not need has its own function. */
+ * such a pointer. */
+static __always_inline struct file *file_at(struct file **place)
+{
+#ifdef KERNEL_CAST
+	return KERNEL_READ(kiocb, place, ki_filp);
+#else
+	struct file *file = NULL;
+
+	if (bpf_probe_read_kernel(&file, sizeof(file), place))
+		count_drop(DROP_FD_UNREADABLE);
+	return file;
+#endif
+}
+
+/* What a caller may not need has its own function. */
 __hidden struct file *file_of_fd(int fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct fdtable *fdt = task->files->fdt;
-	struct file *file = NULL;
 
 	if (fd < 0 || (__u32)fd >= fdt->max_fds)
 		return NULL;
-	if (has_cast)
-		return KERNEL_READ(kiocb, fdt->fd + fd, ki_filp);
-	if (bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd))
-		count_drop(DROP_FD_UNREADABLE);
-	return file;
+	return file_at(fdt->fd + fd);
 }
 
 __hidden __u64 conn_of_file(struct file *file)

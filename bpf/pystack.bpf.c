@@ -197,6 +197,8 @@ static __always_inline __s32 offset_of(const __u8 *frame, const struct pystack_l
 {
 	__s64 offset;
 
+	if (layout->flags & PYSTACK_F_NO_LINES)
+		return -1;
 	if (layout->flags & PYSTACK_F_INDEX)
 		offset = (__s64)frame_int(frame, layout->frame_instruction) *
 			 layout->instruction_bytes;

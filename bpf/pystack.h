@@ -28,6 +28,9 @@ enum pystack_flags {
 	/* interpreter_generation is a u32: the number that the next code object gets; 0: they have
 	 * run out (3.13). */
 	PYSTACK_F_MADE = 1 << 4,
+	/* A thread may run a copy of the bytecode of its own (free-threaded, 3.14 on): where in it
+	 * a frame stands does not say which line it is on. */
+	PYSTACK_F_NO_LINES = 1 << 5,
 };
 
 #define PYSTACK_OWNER_SHIM 3 /* FRAME_OWNED_BY_CSTACK, from 3.14 also ..._BY_INTERPRETER */

@@ -133,17 +133,28 @@ __noinline int sample_add(struct scratch *scratch, struct sample *s, int count)
 
 _Static_assert(STACK_KERNEL_MAX == STACK_NATIVE_MAX, "both fit into scratch->addresses");
 
+/* Adds what bpf_get_stack() put into so many bytes of scratch->addresses. How many frames went in;
+ * cut is set where there were more. */
+static __always_inline __u16 sample_add_stack(struct scratch *scratch, struct sample *s, long bytes,
+					      __u8 cut)
+{
+	int count = bytes > 0 ? bytes / sizeof(__u64) : 0;
+	int added = count ? sample_add(scratch, s, count) : 0;
+
+	if (count == STACK_NATIVE_MAX || added < count)
+		s->head.flags |= cut;
+	return added;
+}
+
 /* As far as frame pointers lead; user space throws away what they led to that is no code. */
 static __always_inline void sample_natives(void *ctx, struct scratch *scratch, struct sample *s)
 {
 	long bytes = bpf_get_stack(ctx, scratch->addresses, sizeof(scratch->addresses),
 				   BPF_F_USER_STACK);
 
-	if (bytes > 0)
-		s->head.native = sample_add(scratch, s, bytes / sizeof(__u64));
+	s->head.native = sample_add_stack(scratch, s, bytes, SAMPLE_F_NATIVE_CUT);
 	bytes = bpf_get_stack(ctx, scratch->addresses, sizeof(scratch->addresses), 0);
-	if (bytes > 0)
-		s->head.kernel = sample_add(scratch, s, bytes / sizeof(__u64));
+	s->head.kernel = sample_add_stack(scratch, s, bytes, SAMPLE_F_KERNEL_CUT);
 }
 
 static __always_inline void sample_take(void *ctx, struct scratch *scratch,
@@ -282,10 +293,14 @@ static __always_inline void wait_keep(struct wait_sample *w, const struct sample
 	wait_frames_put(w, 0, s, 0, w->head.python, WAIT_FRAMES_MAX);
 	if (!sample_native)
 		return;
-	if (native > WAIT_NATIVE_MAX)
+	if (native > WAIT_NATIVE_MAX) {
 		w->head.native = WAIT_NATIVE_MAX;
-	if (kernel > WAIT_KERNEL_MAX)
+		w->head.flags |= SAMPLE_F_NATIVE_CUT;
+	}
+	if (kernel > WAIT_KERNEL_MAX) {
 		w->head.kernel = WAIT_KERNEL_MAX;
+		w->head.flags |= SAMPLE_F_KERNEL_CUT;
+	}
 	wait_frames_put(w, w->head.python, s, python, w->head.native, WAIT_NATIVE_MAX);
 	wait_frames_put(w, w->head.python + w->head.native, s, python + native, w->head.kernel,
 			WAIT_KERNEL_MAX);

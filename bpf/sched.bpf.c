@@ -241,17 +241,36 @@ int BPF_PROG(thread_switch, bool preempt, struct task_struct *prev, struct task_
 	return 0;
 }
 
+/*
+ * When a thread that is told of as woken was put on a run queue: just now; but between the two the
+ * kernel interrupts that queue's CPU, which a hypervisor may take as the occasion to let somebody
+ * else run. What that took is waiting for a CPU.
+ */
+static __always_inline __u64 queued_ns(const struct account *a, struct task_struct *task, __u64 now)
+{
+	__u64 queued = bpf_core_field_exists(task->sched_info.last_queued)
+			       ? task->sched_info.last_queued
+			       : 0;
+
+	if (!queued || !a->apart_ns)
+		return now;
+	queued = least(queued + a->apart_ns, now);
+	return queued > a->since_ns ? queued : a->since_ns;
+}
+
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(thread_wakeup, struct task_struct *task)
 {
 	struct thread *t = thread_of(task);
+	__u64 now;
 
 	if (!t)
 		return 0;
+	now = bpf_ktime_get_ns();
 	if (t->account.serving && is_blocked(&t->account))
-		state_change(&t->account, STATE_RUNNABLE, bpf_ktime_get_ns());
+		state_change(&t->account, STATE_RUNNABLE, queued_ns(&t->account, task, now));
 	if (sample_waits)
-		sample_wait_woken(task, bpf_ktime_get_ns());
+		sample_wait_woken(task, now);
 	return 0;
 }
 

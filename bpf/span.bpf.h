@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * What the heads' bytes go out in: a bounded part of what a call read or wrote, copied into the
- * ring beside the record of its turn. For turn.bpf.c alone.
+ * What the heads' bytes go out in: a bounded part of what a call read or wrote. Where it is little,
+ * the record of the turn holds it, so that there is one record for both; else it is copied into the
+ * ring beside that. For turn.bpf.c alone.
  */
 #ifndef WSGISCOPE_SPAN_BPF_H
 #define WSGISCOPE_SPAN_BPF_H
@@ -16,14 +17,17 @@ struct span {
 	__u64 now;
 	__u32 what; /* enum rec_wire_what */
 	__u32 bytes;
+	bool held; /* the address is in the turn's record instead */
 };
 
-/* The bytes, in the ring, for the caller to say whose they are. NULL: they could not be had,
- * counted. room: a power of two, for the ring reserves a size that is known beforehand. */
-static __always_inline struct rec_wire_bytes *span_reserve(__u64 address, __u32 bytes,
+/* The bytes, in the ring; NULL: they could not be had, counted. room: a power of two, for the ring
+ * reserves a size that is known beforehand. */
+static __always_inline struct rec_wire_bytes *span_reserve(const struct span *span,
 							   const __u32 room)
 {
+	const void *from = (const void *)span->address;
 	struct rec_wire_bytes *out;
+	__u32 bytes = span->bytes;
 
 	/* The verifier wants this check, which the compiler would leave out, and by itself:
 	 * together with one for nothing it becomes one of bytes - 1, which says nothing to
@@ -37,7 +41,8 @@ static __always_inline struct rec_wire_bytes *span_reserve(__u64 address, __u32 
 		return NULL;
 	}
 	*(__u64 *)(out->data + ((bytes - 1) & (room - 1) & ~7u)) = 0;
-	if (bpf_probe_read_user(out->data, bytes, (const void *)address)) {
+	if (span->held ? bpf_probe_read_kernel(out->data, bytes, from)
+		       : bpf_probe_read_user(out->data, bytes, from)) {
 		bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);
 		count_drop(DROP_WIRE_UNREAD);
 		return NULL;
@@ -45,9 +50,12 @@ static __always_inline struct rec_wire_bytes *span_reserve(__u64 address, __u32 
 	return out;
 }
 
-static __always_inline void span_submit(const struct span *span, struct rec_wire_bytes *out,
-					const __u32 room)
+static __always_inline void span_emit_in(const struct span *span, const __u32 room)
 {
+	struct rec_wire_bytes *out = span_reserve(span, room);
+
+	if (!out)
+		return;
 	header_fill(&out->h, REC_WIRE, sizeof(*out) + ((span->bytes + 7) & ~7u),
 		    bpf_get_current_pid_tgid(), span->now);
 	out->conn = span->conn;
@@ -56,14 +64,6 @@ static __always_inline void span_submit(const struct span *span, struct rec_wire
 	out->what = span->what;
 	out->bytes = span->bytes;
 	bpf_ringbuf_submit(out, wakeup_flags(sizeof(*out) + room));
-}
-
-static __always_inline void span_emit_in(const struct span *span, const __u32 room)
-{
-	struct rec_wire_bytes *out = span_reserve(span->address, span->bytes, room);
-
-	if (out)
-		span_submit(span, out, room);
 }
 
 __noinline int span_emit(const struct span *span)
@@ -130,6 +130,74 @@ __noinline int call_emit(struct span *span, __u32 kind, __u64 buffer)
 	}
 	vector_emit(span, buffer, span->bytes);
 	return 0;
+}
+
+/* --- bytes that the turn's record holds ------------------------------------------------------- */
+
+/* room: of what may begin at this place as much fits at least, and no more is taken: of the sum of
+ * two unknowns the verifier knows nothing. */
+static __always_inline bool text_copy(struct rec_request *r, __u32 at, __u64 address, __u32 bytes,
+				      const __u32 room)
+{
+	barrier_var(at);
+	if (at > STR_TEXT_MAX - room)
+		return false;
+	barrier_var(bytes);
+	if (bytes > room)
+		return false;
+	return !bpf_probe_read_user(r->text + at, bytes, (const void *)address);
+}
+
+/* True: the bytes lie behind all that the turn holds, for held_add(). False: there is no room, or
+ * they could not be read, which is not counted yet. */
+static __always_inline bool held_copy(struct rec_request *r, __u32 at, __u64 address, __u32 bytes)
+{
+	if (bytes <= 128)
+		return text_copy(r, at, address, bytes, 128);
+	if (bytes <= 256)
+		return text_copy(r, at, address, bytes, 256);
+	return text_copy(r, at, address, bytes, 512);
+}
+
+/* How many that may be at this place. */
+static __always_inline __u32 held_room(__u32 at)
+{
+	if (at <= STR_TEXT_MAX - 512)
+		return 512;
+	if (at <= STR_TEXT_MAX - 256)
+		return 256;
+	return at <= STR_TEXT_MAX - 128 ? 128 : 0;
+}
+
+static __always_inline void held_add(struct rec_request *r, enum rec_turn_string which, __u32 at,
+				     __u32 bytes)
+{
+	struct rec_str *string = &r->str[which];
+
+	if (!string->bytes)
+		string->offset = at;
+	r->text_bytes = at + bytes;
+	string->bytes += bytes;
+}
+
+/* What the turn holds of a stream goes out by itself, before more of it that has no room here. */
+static __always_inline void held_emit(struct rec_request *r, enum rec_turn_string which, __u64 now)
+{
+	struct rec_str *string = &r->str[which];
+	struct span span = {
+		.conn = r->conn,
+		.id = r->id,
+		.address = (__u64)r->text + string->offset,
+		.now = now,
+		.what = which == TURN_READ ? WIRE_READ : WIRE_WRITTEN,
+		.bytes = string->bytes,
+		.held = true,
+	};
+
+	if (!string->bytes)
+		return;
+	string->bytes = 0;
+	span_emit(&span);
 }
 
 #endif

@@ -213,7 +213,6 @@ extern const volatile bool sample_waits;    /* threads' waits are sampled */
 extern const volatile bool sample_outside;  /* also of those that serve no request */
 extern const volatile __u64 wakeup_bytes;   /* user space is woken when so much waits in the ring */
 extern const volatile __u64 wakeup_mask;    /* how many of a CPU's records go by without a look */
-extern const volatile bool has_cast;	    /* the kernel has bpf_rdonly_cast() (6.2) */
 extern const volatile __u32 request_groups; /* of slots of `requests` */
 extern const volatile __u64 tick_ns;	    /* of a jiffy; 0: not known */
 

@@ -48,14 +48,14 @@ static __always_inline void turn_leave(struct thread *t, struct rec_request *r)
  * Greenlets leave requests unanswered: then those, and the ones that they take turns with, have no
  * states of their own.
  */
-static __always_inline void thread_turn(struct thread *t)
+static __always_inline void thread_turn(struct thread *t, __u32 slot, __u64 conn)
 {
 	__u64 key = t->key;
 	struct rec_request *before;
 
 	if (!key)
 		return;
-	before = request_lookup(key);
+	before = key == conn ? slot_request(slot) : request_lookup(key);
 	if (!before || before->id != t->id) {
 		if (t->account.open)
 			t->account.open--; /* user space has taken it */
@@ -67,11 +67,11 @@ static __always_inline void thread_turn(struct thread *t)
 		turn_leave(t, before);
 }
 
-static __always_inline void turn_fill(struct rec_request *r, __u64 conn, __u64 now)
+static __always_inline void turn_fill(struct rec_request *r, struct thread *t, __u64 conn,
+				      __u64 now)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 tgid = pid_tgid >> 32;
-	struct process *p = process_find(tgid);
+	__u32 flags;
 
 	__builtin_memset(r, 0, __builtin_offsetof(struct rec_request, text));
 	header_fill(&r->h, REC_REQUEST, sizeof(*r), pid_tgid, now);
@@ -79,17 +79,16 @@ static __always_inline void turn_fill(struct rec_request *r, __u64 conn, __u64 n
 	r->start_ns = now;
 	r->fd = -1;
 	r->flags = REC_F_WIRE;
-	if (p) {
-		r->process = p->flags;
-		r->gil_known = p->gil_bytes != 0;
+	if (flags_find(pid_tgid >> 32, t, &flags)) {
+		r->process = flags;
+		r->gil_known = t->gil_known;
 	}
 }
 
-/* Where the turn that begins is put together, as request_place() of request.bpf.c; SLOT_NONE: no
- * room, counted. */
-static __always_inline __u32 turn_place(__u64 conn)
+/* Where the turn that begins is put together, as request_place() of request.bpf.c. slot: of what
+ * lies there under conn. SLOT_NONE: no room, counted. */
+static __always_inline __u32 turn_place(__u64 conn, __u32 slot)
 {
-	__u32 slot = slot_find(conn);
 	struct rec_request *old = slot_request(slot);
 
 	if (!old || !slot_own(slot, conn)) {
@@ -112,26 +111,26 @@ static __always_inline void turn_publish(__u32 slot, __u64 conn)
 }
 
 /*
- * Bytes have come: a turn begins. Global, as are the next, so that the verifier walks it once. The
+ * Bytes have come: a turn begins in the place of what lies there (SLOT_NONE: nothing does). Its
+ * slot; -1: no room, counted. Global, as are the next, so that the verifier walks it once. The
  * thread is looked up here: of a global function's argument older kernels (before 6.2) forget that
  * it lies in a map, and take nothing from there into another one.
  */
-__noinline int turn_begin(__u64 now)
+__noinline int turn_begin(__u64 now, __u32 slot)
 {
 	struct thread *t = thread_find();
 	struct rec_request *r;
 	__u64 conn;
-	__u32 slot;
 
 	if (!t)
 		return -1;
 	conn = t->read.conn;
-	thread_turn(t);
-	slot = turn_place(conn);
+	thread_turn(t, slot, conn);
+	slot = turn_place(conn, slot);
 	r = slot_request(slot);
 	if (!r)
 		return -1;
-	turn_fill(r, conn, now);
+	turn_fill(r, t, conn, now);
 	r->id = TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
 	r->writes.family = t->client.family;
 	r->queue_ns = queue_of(t->client.tcp, now);
@@ -139,7 +138,7 @@ __noinline int turn_begin(__u64 now)
 	t->id = r->id;
 	turn_publish(slot, conn);
 	account_begin(t, bpf_get_current_task_btf(), now);
-	return 0;
+	return slot;
 }
 
 /*
@@ -155,11 +154,11 @@ __noinline int turn_answer(__u64 conn, __u32 family)
 
 	if (!t)
 		return -1;
-	slot = turn_place(conn);
+	slot = turn_place(conn, slot_find(conn));
 	r = slot_request(slot);
 	if (!r)
 		return -1;
-	turn_fill(r, conn, bpf_ktime_get_ns());
+	turn_fill(r, t, conn, bpf_ktime_get_ns());
 	r->flags |= REC_F_WIRE_ANSWER;
 	r->id = t->key == conn ? t->id : TURN_ID_FIRST + __sync_fetch_and_add(&turns, 1);
 	r->writes.family = family;
@@ -268,61 +267,77 @@ static __always_inline bool is_next_answer(const struct rec_request *r, const st
 	return r->writes.wire_status && w->ret >= HEAD_BYTES && is_http((const char *)w->head);
 }
 
-static __always_inline void span_begin(struct span *span, const struct rec_request *r,
-				       const struct written *w)
+/* What was written last is the end of a head. */
+static __always_inline bool is_head_end(const struct rec_request *r, __u32 end)
 {
-	span->now = w->now;
-	span->offset = r->writes.bytes;
-	span->id = r->id;
+	const char *b;
+
+	if (end < 4 || end > STR_TEXT_MAX)
+		return false;
+	end -= 4;
+	barrier_var(end);
+	if (end > STR_TEXT_MAX - 4)
+		return false;
+	b = r->text + end;
+	return b[0] == '\r' && b[1] == '\n' && b[2] == '\r' && b[3] == '\n';
 }
 
 /*
- * A write that goes into the ring as a whole: from there its first bytes are taken, for to read the
- * worker's memory twice would be the dearest thing here. False, and nothing done: it begins another
- * turn, whose bytes must come behind the record of this one.
+ * How much of a write the turn's record is to hold, behind the rest of its answer; 0: nothing, it
+ * does not fit. What would not be copied as a whole anyhow is a body where it is behind the head's
+ * end: of that as much as fits will do.
  */
-static __always_inline bool written_in(struct thread *t, struct rec_request *r, struct span *span,
-				       struct written *w, const __u32 room)
+static __always_inline __u32 held_bytes(const struct rec_request *r, const struct write_call *call,
+					long ret, __u32 at)
 {
-	struct rec_wire_bytes *out = span_reserve(t->call.buffer, span->bytes, room);
+	const struct rec_str *held = &r->str[TURN_WRITTEN];
+	__u32 room = held_room(at);
 
-	if (out) {
-		w->head[0] = ((__u64 *)out->data)[0];
-		w->head[1] = ((__u64 *)out->data)[1];
-		if (is_next_answer(r, w)) {
-			bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);
-			return false;
-		}
-	}
-	w->now = bpf_ktime_get_ns();
-	span_begin(span, r, w);
-	if (out)
-		span_submit(span, out, room);
-	write_take(t, r, w);
-	return true;
+	if (call->kind != CALL_BUFFER || ret <= 0 || r->writes.bytes != held->bytes)
+		return 0;
+	if (ret <= room)
+		return ret;
+	return ret > WIRE_WRITTEN_MAX - held->bytes && held->bytes && is_head_end(r, at) ? room : 0;
 }
 
-#define SMALL 256
-
-/* True: it was a plain buffer that goes out as a whole, and is done with. */
-static __always_inline bool written_whole(struct thread *t, struct rec_request *r,
-					  struct span *span, struct written *w)
+/* So many bytes of a write lie in the turn's record, its first among them; 0: they do not. */
+static __always_inline __u32 written_hold(struct rec_request *r, const struct write_call *call,
+					  struct written *w, __u32 at)
 {
-	long ret = w->ret;
+	__u32 bytes = held_bytes(r, call, w->ret, at);
 
-	if (t->call.kind != CALL_BUFFER || ret <= 0 || ret > WIRE_WRITTEN_MAX ||
-	    span_bytes(r->writes.bytes, ret, WIRE_WRITTEN_MAX) != ret)
-		return false;
-	span->bytes = ret;
-	return ret <= SMALL ? written_in(t, r, span, w, SMALL)
-			    : written_in(t, r, span, w, WIRE_WRITTEN_MAX);
+	if (!bytes || !held_copy(r, at, call->buffer, bytes))
+		return 0;
+	barrier_var(at);
+	if (at > STR_TEXT_MAX - 128)
+		return 0; /* never: for the verifier */
+	w->head[0] = ((__u64 *)(r->text + at))[0];
+	w->head[1] = ((__u64 *)(r->text + at))[1];
+	return bytes;
+}
+
+static __always_inline int written_emit(struct thread *t, struct rec_request *r, struct written *w,
+					__u64 offset)
+{
+	struct span span = {
+		.conn = w->conn,
+		.id = r->id,
+		.offset = offset,
+		.now = w->now,
+		.what = WIRE_WRITTEN,
+		.bytes = span_bytes(offset, w->bytes, WIRE_WRITTEN_MAX),
+	};
+
+	held_emit(r, TURN_WRITTEN, w->now);
+	return call_emit(&span, t->call.kind, t->call.buffer);
 }
 
 __noinline int turn_written(struct thread *t, __u64 conn, long ret)
 {
 	struct written w = {.conn = conn, .ret = ret};
-	struct span span = {.conn = conn, .what = WIRE_WRITTEN};
 	struct rec_request *r;
+	__u32 at, held;
+	__u64 offset;
 
 	if (!t || turns_stopped)
 		return 0;
@@ -330,58 +345,93 @@ __noinline int turn_written(struct thread *t, __u64 conn, long ret)
 	if (!r || !(r->flags & REC_F_WIRE))
 		return 0;
 	count_event(EVENT_WRITE);
-	if (written_whole(t, r, &span, &w))
-		return 0;
-	w.head[0] = w.head[1] = 0;
-	write_peek(&t->call, ret, (char *)w.head);
+	at = r->text_bytes;
+	held = written_hold(r, &t->call, &w, at);
+	if (!held)
+		write_peek(&t->call, ret, (char *)w.head);
 	if (is_next_answer(r, &w)) {
 		if (answer_next(t, r, conn))
 			return 0;
 		r = request_lookup(conn);
 		if (!r)
 			return 0;
+		held = 0;
 	}
 	w.now = bpf_ktime_get_ns();
-	span_begin(&span, r, &w);
+	offset = r->writes.bytes;
+	if (held)
+		held_add(r, TURN_WRITTEN, at, held);
 	write_take(t, r, &w);
-	span.bytes = span_bytes(span.offset, w.bytes, WIRE_WRITTEN_MAX);
-	return call_emit(&span, t->call.kind, t->call.buffer);
+	return held ? 0 : written_emit(t, r, &w, offset);
+}
+
+static __always_inline bool is_capital(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/*
+ * The first bytes of a turn: true, its record holds them. Not those of a marked process, where the
+ * request becomes the marker's; nor what is not HTTP's: what a front end hands on to a worker is
+ * known before the worker has answered (user/wire_relay.c).
+ */
+static __always_inline bool read_hold(struct rec_request *r, const struct read_call *call, long ret)
+{
+	if (call->kind != CALL_BUFFER || ret > 512 || r->process & PROCESS_MARKED ||
+	    !held_copy(r, 0, call->buffer, ret))
+		return false;
+	if (!is_capital(r->text[0]) || !is_capital(r->text[1]) || !is_capital(r->text[2]))
+		return false;
+	held_add(r, TURN_READ, 0, ret);
+	return true;
+}
+
+static __always_inline int read_emit(struct thread *t, struct rec_request *r, long ret, __u64 now)
+{
+	struct span span = {
+		.conn = r->conn,
+		.id = r->id,
+		.offset = r->reads.bytes,
+		.now = now,
+		.what = WIRE_READ,
+		.bytes = span_bytes(r->reads.bytes, ret, WIRE_READ_MAX),
+	};
+
+	held_emit(r, TURN_READ, now);
+	return call_emit(&span, t->read.kind, t->read.buffer);
 }
 
 /* Bytes have come on the connection of t->read. */
 __noinline int turn_read(struct thread *t, long ret)
 {
-	struct span span = {.what = WIRE_READ};
+	__u32 tgid = current_tgid(), slot;
 	struct rec_request *r;
-	__u64 conn, now;
+	bool begins, held;
+	__u64 now;
 
 	if (!t || ret <= 0 || turns_stopped)
 		return 0;
 	count_event(EVENT_READ);
 	now = bpf_ktime_get_ns();
-	conn = t->read.conn;
-	r = request_lookup(conn);
-	if (r && r->h.tgid == current_tgid() && !(r->flags & (REC_F_WIRE | REC_F_DRAINING))) {
+	slot = slot_find(t->read.conn);
+	r = slot_request(slot);
+	if (r && r->h.tgid == tgid && !(r->flags & (REC_F_WIRE | REC_F_DRAINING))) {
 		r->reads.bytes += ret; /* the body of a marked request */
 		r->reads.calls++;
 		return 0;
 	}
-	if (!r || r->h.tgid != current_tgid() || r->flags & REC_F_DRAINING || turn_is_answered(r)) {
-		if (turn_begin(now))
-			return 0;
-		r = request_lookup(conn);
-		if (!r)
-			return 0;
-	}
-	span.conn = conn;
-	span.id = r->id;
-	span.now = now;
-	span.offset = r->reads.bytes;
-	span.bytes = span_bytes(span.offset, ret, WIRE_READ_MAX);
+	begins = !r || r->h.tgid != tgid || r->flags & REC_F_DRAINING || turn_is_answered(r);
+	if (begins)
+		r = slot_request(turn_begin(now, slot));
+	if (!r)
+		return 0;
+	held = begins && read_hold(r, &t->read, ret);
+	if (!held)
+		read_emit(t, r, ret, now);
 	r->reads.bytes += ret;
 	r->reads.calls++;
 	r->h.time_ns = now;
-	return call_emit(&span, t->read.kind, t->read.buffer);
+	return 0;
 }
 
 /* The turn that lies there is over, if it is this process's; true: it is, and was told of. */

@@ -33,7 +33,8 @@ BENCH='python3-wrapt python3-prometheus-client util-linux'
 VM='qemu-system-x86 cpio'
 ARM64='lld qemu-system-arm cpio'
 MATRIX='python3-venv python3-pip apache2-dev libev-dev'
-PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3 musl-tools binutils'
+PYTHONS='debootstrap util-linux gunicorn uwsgi-core uwsgi-plugin-python3 musl-tools binutils
+	libffi-dev python3-pip xz-utils'
 
 say()
 {

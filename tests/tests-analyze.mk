@@ -1,57 +1,56 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# What looks for faults beside the tests: the whole program with sanitizers, static analysis, the
-# marker's memory. Included by tests.mk. Of it `make check` has marker-leaks-quick; the rest takes
-# minutes.
+# What looks for faults beside the tests: the whole program with sanitizers, the marker's memory
+# (static analysis: tests-lint.mk). Included by tests.mk. Of it `make check` has marker-leaks-quick;
+# the rest takes minutes.
 
-.PHONY: analyze cppcheck clang-tidy sanitize sanitize-address sanitize-thread \
-	marker-leaks marker-leaks-quick
+.PHONY: marker-leaks marker-leaks-quick
 
-# --- static analysis ----------------------------------------------------------------------------
+# --- with sanitizers ----------------------------------------------------------------------------
 
-ANALYZE_SRC := $(USER_SRC) $(wildcard python-shim/wsgiscope/*.c)
+# The unit, golden and end-to-end tests, with address and undefined-behaviour sanitizer and then
+# with thread sanitizer, and the marker's own tests with the former. What a sanitizer finds in a
+# tracer is written below SANITIZE_FINDINGS, where tests/e2e/conftest.py looks after each test: a
+# finding fails it, whatever became of the tracer. SANITIZE_E2E takes only some files.
+# All by clang: what gcc's writes of undefined behaviour goes to stderr where there are two of them.
+#
+# The marker is not run with thread sanitizer: the interpreter's own locks, which it cannot see, are
+# what keeps threads apart. tests/shim/test_free_threading.py is for that.
 
-analyze: ## cppcheck, clang-tidy and clang's analyser over all C code (minutes)
-	$(Q)contrib/debian-packages.sh analyze
-	$(Q)+$(MAKE) --no-print-directory cppcheck clang-tidy
+.PHONY: sanitize sanitize-address sanitize-thread sanitize-marker
 
-# What each remark that is off says, and why it is none, stands in the file.
-cppcheck: $(USER_OBJ)
-	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
-		--inline-suppr --suppressions-list=tests/cppcheck.suppressions --std=c11 \
-		-D__x86_64__ -D_GNU_SOURCE -D'WSGISCOPE_VERSION="0"' \
-		'-DLIBBPF_OPTS(type,name,...)=struct type name = {__VA_ARGS__}' \
-		-DPROTOBUF_C_VERSION_NUMBER=1004001 -DPROTOBUF_C_MIN_COMPILER_VERSION=1000000 \
-		-Iuser -Ibpf -Ipython-shim -I$(O) user python-shim
-	$(Q)echo 'cppcheck: silent'
+SANITIZE_FLAGS    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+SANITIZE_E2E      ?= tests/e2e
+SANITIZE_FINDINGS := $(abspath $(O))/findings
+SANITIZE_LOG      := log_path=$(SANITIZE_FINDINGS)/finding
 
-# .clang-tidy: what it looks for. One process a file.
-clang-tidy: $(ANALYZE_SRC:%=$(O)/tidy/%.ok)
-	$(Q)echo 'clang-tidy: silent over $(words $^) files'
+sanitize: sanitize-marker sanitize-address sanitize-thread ## all tests, sanitizers (root; an hour)
 
-$(O)/tidy/%.ok: % .clang-tidy $(USER_OBJ)
-	$(call say,TIDY,$<)
-	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) -isystem $(O) -I$(PY_INCLUDE) -std=gnu11 \
-		>$@.log 2>/dev/null || { cat $@.log >&2; exit 1; }
-	@touch $@
+sanitize-address: KINDS := address,undefined
+sanitize-thread: KINDS := thread
 
-# --- the program itself with sanitizers ---------------------------------------------------------
-
-SANITIZE_FLAGS := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-SANITIZE_E2E   ?= test_hostile_workers.py test_hostile_tracers.py test_serve.py \
-	test_record_replay.py test_flame.py
-
-sanitize: sanitize-address sanitize-thread ## the program with sanitizers, live (root; minutes)
-
-sanitize-address: FLAGS := $(SANITIZE_FLAGS) -fsanitize=address,undefined
-sanitize-thread: FLAGS := $(SANITIZE_FLAGS) -fsanitize=thread
-
-sanitize-address sanitize-thread: sanitize-%: python $(GOLDEN_O)/recordings/.made
+sanitize-address sanitize-thread: sanitize-%: python
 	$(need-root)
-	$(Q)+$(MAKE) --no-print-directory O=$(O)/$* CFLAGS='$(FLAGS)' $(O)/$*/wsgiscope
-	$(Q)tests/golden/run.sh $(GOLDEN_O)/recordings $(O)/$*/wsgiscope replay
-	$(Q)WSGISCOPE=$(abspath $(O))/$*/wsgiscope PYTHONPATH=$(abspath $(O))/python \
-		$(PYTEST) -m 'not slow' $(SANITIZE_E2E:%=tests/e2e/%)
+	$(Q)+$(MAKE) --no-print-directory O=$(O)/$* CC=$(CLANG) SANITIZE=$(KINDS) \
+		CFLAGS='$(SANITIZE_FLAGS) -fsanitize=$(KINDS)' all stacklog unit golden
+	$(Q)rm -rf $(SANITIZE_FINDINGS) && mkdir -p -m 1777 $(SANITIZE_FINDINGS)
+	$(Q)$(CLANG) $(SANITIZE_FLAGS) -fsanitize=$(KINDS) tests/sanitize/faulty.c -lpthread \
+		-o $(O)/$*/faulty
+	$(Q)export ASAN_OPTIONS=$(SANITIZE_LOG) UBSAN_OPTIONS=print_stacktrace=1:$(SANITIZE_LOG) \
+		TSAN_OPTIONS=second_deadlock_stack=1:$(SANITIZE_LOG); \
+	tests/sanitize/check_faulty.sh $(O)/$*/faulty $(KINDS) $(SANITIZE_FINDINGS) && \
+	WSGISCOPE_FINDINGS=$(SANITIZE_FINDINGS) \
+		WSGISCOPE=$(abspath $(O))/$*/wsgiscope PYTHONPATH=$(abspath $(O))/python \
+		$(PYTEST) -n $(E2E_JOBS) --dist loadfile -m 'not slow' $(SANITIZE_E2E)
+
+# Python itself leaks on purpose as it ends: leaks are marker-leaks' affair. Not run: test_auto.py,
+# whose Pythons have an environment of their own, without the sanitizers; what counts memory, which
+# they keep for a while; what lists the file's symbols, to which they add.
+sanitize-marker: ## the marker's own tests with address and undefined-behaviour sanitizer
+	$(Q)LD_PRELOAD="$(foreach name,asan ubsan,$(shell $(CC) -print-file-name=lib$(name).so))" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+		MARKER_CFLAGS='$(SANITIZE_FLAGS) -fsanitize=address,undefined' \
+		$(PYTEST) --ignore tests/shim/test_auto.py \
+		-k 'not no_memory_is_left and not any_usdt_tool' tests/shim
 
 # --- the marker's memory ------------------------------------------------------------------------
 

@@ -81,16 +81,21 @@ $(BENCH_O)/aggregate: tests/bench/aggregate.c $(PURE_SRC) $(PURE_MADE) \
 
 # A tracer that differs from ours in one BPF object: with no states, to see what they cost.
 
+NOSTATES_SKEL := $(NOSTATES_O)/wsgiscope.skel.h $(NOSTATES_O)/wsgiscope_cast.skel.h
+
 $(NOSTATES_O)/wsgiscope.bpf.o: $(filter-out %/sched.bpf.o,$(BPF_OBJ)) $(BENCH_O)/nostates.bpf.o
+$(NOSTATES_O)/wsgiscope_cast.bpf.o: $(filter-out %/sched.bpf.o,$(CAST_OBJ)) \
+	$(BENCH_O)/nostates.bpf.o
+$(NOSTATES_SKEL:.skel.h=.bpf.o):
 	$(call say,GEN-OBJ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(NOSTATES_O)/wsgiscope.skel.h: $(NOSTATES_O)/wsgiscope.bpf.o
+$(NOSTATES_SKEL): $(NOSTATES_O)/%.skel.h: $(NOSTATES_O)/%.bpf.o
 	$(call say,GEN-SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name wsgiscope > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
 
-$(NOSTATES_O)/tracer.o: user/tracer.c $(NOSTATES_O)/wsgiscope.skel.h
+$(NOSTATES_O)/tracer.o: user/tracer.c $(NOSTATES_SKEL)
 	$(call say,CC,$@)
 	$(Q)$(CC) -I$(NOSTATES_O) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 

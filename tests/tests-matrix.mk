@@ -1,37 +1,77 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Every server, Python and kernel in one table. Included by tests.mk. Not a part of `make test`,
-# which runs the servers of Debian's packages: this one fetches others from PyPI.
+# which runs the servers of Debian's packages on this kernel: this one fetches others from PyPI and
+# boots virtual machines.
+#
+# `make matrix` runs the parts that have no result newer than the program, and writes the table;
+# a part runs alone as well, and anew: `make matrix-debian`, `matrix-worlds`, `matrix-kernel-6.1`,
+# `matrix-of-python3.13`, `matrix-pythons`. Each takes some minutes. MATRIX_PARTS="debian worlds"
+# has only these in `make matrix`.
 # MATRIX_PYTHONS="/opt/python3.13/bin/python3.13 ..." adds Pythons, each with headers to build the
-# marker; MATRIX_ONLY="wsgiref or tornado" runs only these again; the kernels are those that `make
-# vm` has left results of.
+# marker; MATRIX_ONLY="wsgiref or tornado" runs only these servers of a part again.
 
-.PHONY: servers-doc matrix matrix-debian matrix-table
+.PHONY: servers-doc matrix matrix-table not-in-ci
 
 MATRIX         ?= $(abspath $(O))/matrix
 MATRIX_PYTHONS ?=
+MATRIX_PARTS   ?= debian $(MATRIX_PYTHONS:%=of-$(notdir %)) worlds $(VM_KERNELS:%=kernel-%) pythons
 
 servers-doc: ## doc/servers.md from the data that the tests assert
 	$(Q)$(PYTHON) tests/e2e/server_table.py
 
-matrix: all ## doc/matrix.md: each server x Python x feature, kernels (root; PyPI; minutes)
+matrix: all ## doc/matrix.md: each server x Python x feature, kernels (root; PyPI; an hour)
 	$(need-root)
 	$(Q)contrib/debian-packages.sh matrix
-	$(Q)+$(MAKE) --no-print-directory matrix-debian $(addprefix matrix-of-,\
-		$(notdir $(MATRIX_PYTHONS)))
+	$(Q)+set -e; for part in $(MATRIX_PARTS); do \
+		[ $(MATRIX)/$$part.done -nt $(O)/wsgiscope ] || \
+			$(MAKE) --no-print-directory matrix-$$part; \
+	done
 	$(Q)+$(MAKE) --no-print-directory matrix-table
 
 matrix-table: ## doc/matrix.md from the results that are there
 	$(Q)$(PYTHON) tests/matrix/table.py $(MATRIX) $(O)/vm $(O)/matrix.md
 	$(Q)cp $(O)/matrix.md doc/matrix.md
 
+not-in-ci: ## what `make test` and CI do not run, and how to
+	$(Q)sed -n 's/^\([^#]\)/  \1/p' tests/matrix/not-in-ci.txt
+
 matrix-run = MATRIX=$(MATRIX) WSGISCOPE=$(abspath $(O))/wsgiscope PYTEST='$(PYTEST)' \
 	MATRIX_MARKER=$(1) tests/matrix/run.sh $(2) $(3)
 
-matrix-debian:
+# A part that has run, whatever came of it: the table shows that.
+matrix-done = $(Q)touch $(MATRIX)/$(@:matrix-%=%).done
+
+matrix-debian: all
 	$(Q)$(call matrix-run,$(abspath $(O))/python,debian,$(PYTHON))
+	$(matrix-done)
 
 # Of the Python in MATRIX_PYTHONS with this last name.
-matrix-of-%:
+matrix-of-%: all
 	$(Q)+$(MAKE) --no-print-directory python O=$(MATRIX)/$*/marker \
 		PYTHON=$(filter %/$*,$(MATRIX_PYTHONS))
 	$(Q)$(call matrix-run,$(MATRIX)/$*/marker/python,$*,$(filter %/$*,$(MATRIX_PYTHONS)))
+	$(matrix-done)
+
+matrix-kernel-%: all
+	$(Q)mkdir -p $(MATRIX)
+	$(Q)+$(MAKE) --no-print-directory vm-$* || [ -e $(O)/vm/$*.result ]
+	$(matrix-done)
+
+# What is not a cell of the servers' table, the slow tests with it.
+MATRIX_WORLDS := lifecycle workers later_workers two_applications greenlets small_buffers \
+	slow_client containers hostile_workers hostile_tracers lies
+matrix-worlds-run = WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \
+	$(PYTEST) --junitxml=$(MATRIX)/$(1).xml $(2) $(MATRIX_WORLDS:%=tests/e2e/test_%.py) \
+	>$(MATRIX)/$(1).log 2>&1 || tail -n 15 $(MATRIX)/$(1).log >&2
+
+matrix-worlds: all
+	$(Q)mkdir -p $(MATRIX)
+	$(Q)$(call matrix-worlds-run,worlds,-n $(E2E_JOBS) --dist loadfile -m 'not alone')
+	$(Q)$(call matrix-worlds-run,worlds-alone,-m alone)
+	$(matrix-done)
+
+matrix-pythons: all
+	$(Q)mkdir -p $(MATRIX)
+	$(Q)+$(MAKE) --no-print-directory pythons >$(MATRIX)/pythons.log 2>&1 || \
+		tail -n 5 $(MATRIX)/pythons.log >&2
+	$(matrix-done)

@@ -15,7 +15,7 @@ define proc-test
 $(PROC_O)/$(notdir $(1:.c=)): $(1) $(call linked,$(1)) $(wildcard user/*.h user/*/*.h)
 	$$(call say,CC-SAN,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(PROC_CFLAGS) -fsanitize=address,undefined \
+	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(PROC_CFLAGS) -fsanitize=$(SANITIZE) \
 		$(1) $(call linked,$(1)) -lcmocka -o $$@
 endef
 $(foreach test,$(PROC_TESTS),$(eval $(call proc-test,$(test))))

@@ -34,6 +34,33 @@ pythons-marker-%:
 	$(Q)+$(MAKE) --no-print-directory python O=$(abspath $(PYTHONS_O))/$* \
 		PYTHON=$(PYTHONS)/bin/python$* CC=$(PYTHONS)/bin/cc$*
 
+# Pythons that no Debian release has: free-threaded, and linked with musl as Alpine's are. Built
+# from Debian's sources: some minutes each at the first run. The marker is built for each without a
+# warning, by the compiler of that Python, and passes its own tests; a waitress is traced, its
+# states and its stacks compared with the truth.
+.PHONY: builds builds-check
+
+BUILDS   ?= 3.13t 3.13td 3.13-musl
+BUILDS_SH = PYTHONS=$(PYTHONS) tests/pythons/builds.sh
+
+builds: ## the marker and tracer on a free-threaded Python, and on one for musl (root; minutes)
+	$(need-root)
+	$(Q)contrib/debian-packages.sh pythons
+	$(Q)$(BUILDS_SH) make $(BUILDS)
+	$(Q)+$(MAKE) --no-print-directory builds-check
+
+builds-check: $(O)/wsgiscope stacklog $(BUILDS:%=builds-shim-%)
+	$(Q)unshare --mount tests/pythons/check_states.py $(O)/wsgiscope $(PYTHONS) \
+		$(PYTHONS_O) $(BUILDS)
+	$(Q)tests/pythons/check_stacks.py $(STACKS_O)/stacklog $(PYTHONS) \
+		$(PYTHONS_O) $(BUILDS)
+
+builds-shim-%:
+	$(Q)+$(MAKE) --no-print-directory python O=$(abspath $(PYTHONS_O))/$* WERROR=1 \
+		PYTHON=$(PYTHONS)/$*/bin/python CC=$$($(BUILDS_SH) compiler $*)
+	$(Q)CC=$$($(BUILDS_SH) compiler $*) PYTHONPATH=$(PYTHONS)/packages \
+		$(PYTHONS)/$*/bin/python -X dev -m pytest -q -p no:cacheprovider tests/shim
+
 # The marker against musl, Alpine's C library: it compiles without a warning, needs musl alone, and
 # has its three marks. Debian has no Python for musl that could load it. Python's headers lie beside
 # those of the other C library: links lead to them alone.

@@ -29,7 +29,7 @@ NATIVE_DEPS := $(NATIVE_SRC) $(wildcard bpf/*.h bpf/py*.bpf.c user/*.h user/*/*.
 	tests/native/*.h)
 NATIVE_CFLAGS := -std=gnu11 $(WARN) -Wno-unused -g -O1 -fno-omit-frame-pointer \
 	-D__TARGET_ARCH_$(ARCH) -Itests/native
-NATIVE_SAN    := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+NATIVE_SAN    := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined
 
 native: $(NATIVE_O)/test_walk $(NATIVE_O)/lines ## the frame walk over images of processes (no root)
 	$(Q)$< tests/native/images >$<.log 2>&1 || { cat $<.log >&2; exit 1; }

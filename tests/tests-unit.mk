@@ -5,14 +5,14 @@
 .PHONY: unit unit-docs golden golden-update golden-binary golden-metrics
 
 SAN_O      := $(O)/san
-SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
 	-fno-sanitize-recover=undefined
 
 # The pipeline, from the recording to the sinks, and the command line.
-PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c escape.c filter.c \
-	histogram.c key_table.c log.c loop.c nearest.c options.c output.c path_group.c pipeline.c \
-	queue_time.c recording.c source_file.c utf8.c worker_table.c sinks/json.c sinks/summary.c \
-	sinks/text.c sinks/totals.c sinks/words.c)
+PURE_SRC := $(addprefix user/,assemble.c block_store.c cmd_replay.c decode.c draining.c escape.c \
+	filter.c histogram.c key_table.c log.c loop.c nearest.c options.c output.c path_group.c \
+	pipeline.c queue_time.c recording.c source_file.c utf8.c worker_table.c sinks/json.c \
+	sinks/summary.c sinks/text.c sinks/totals.c sinks/words.c)
 # What adds requests up, and the page that shows it.
 PURE_SRC += $(addprefix user/,aggregate.c capacity.c exposition.c exposition_choose.c \
 	exposition_self.c labels.c metric_writer.c path_shape.c recent.c series.c settings.c \
@@ -33,9 +33,9 @@ PURE_MADE := $(O)/sinks/profile.pb-c.c
 PURE_OBJ := $(PURE_SRC:%.c=$(SAN_O)/%.o) $(SAN_O)/sinks/profile.pb-c.o
 PURE_LIBS := -ljansson -lprotobuf-c -lz -lm
 
-UNIT_TESTS := assemble assemble_names assemble_states block_store decode escape filter histogram \
-	log loop nearest options output path_group pipeline queue_time recording sinks summary \
-	worker_table
+UNIT_TESTS := assemble assemble_names assemble_states block_store decode draining escape filter \
+	histogram log loop nearest options output path_group pipeline queue_time recording sinks \
+	summary worker_table
 UNIT_TESTS += aggregate capacity exposition key_table labels no_memory path_shape settings \
 	text_buffer
 UNIT_TESTS += address recorder statsd wire wire_odd wire_relay

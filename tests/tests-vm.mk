@@ -7,10 +7,11 @@
 
 .PHONY: vm bpf-stack arm64 vm-arm64
 
-VM_KERNELS ?= 5.10 6.1 6.12 newest
+VM_KERNELS ?= 5.10 5.15 6.1 6.12 newest
 
-bpf-stack: $(BPF_OBJ) ## whether older kernels allow the BPF programs' stacks
+bpf-stack: $(BPF_OBJ) $(CAST_OBJ) ## whether older kernels allow the BPF programs' stacks
 	$(Q)$(PYTHON) tests/bpf_stack.py $(BPF_OBJ)
+	$(Q)$(PYTHON) tests/bpf_stack.py $(CAST_OBJ)
 
 vm: ## every verb on Debian's kernels, in virtual machines (minutes each)
 	$(Q)contrib/debian-packages.sh vm
@@ -43,4 +44,4 @@ arm64: ## the program, the BPF programs and the marker for arm64, in build/arm64
 vm-arm64: arm64 $(SAN_O)/tests/golden/recordings/.made ## every verb on arm64, emulated (slow)
 	$(call say,VM,$(ARM64_KERNEL)-arm64)
 	$(Q)VM_BUILD=$(O)/arm64 VM_DIR=$(O)/vm VM_GOLDEN=$(SAN_O)/tests/golden/recordings \
-		VM_SECONDS=3600 tests/vm/run.sh -a arm64 $(ARM64_KERNEL)
+		VM_SECONDS=3600 VM_PATIENCE=1200 tests/vm/run.sh -a arm64 $(ARM64_KERNEL)

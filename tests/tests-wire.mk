@@ -32,7 +32,7 @@ FUZZ_SEEDS += $(WIRE_O)/corpus.made
 $(WIRE_O)/walk: tests/wire/walk.c $(WIRE_DEPS)
 	$(call say,CC-SAN,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(WIRE_CFLAGS) -fsanitize=address,undefined $< $(WIRE_SRC) -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(WIRE_CFLAGS) -fsanitize=$(SANITIZE) $< $(WIRE_SRC) -o $@
 
 unit: unit-wire
 unit-wire: $(WIRE_O)/walk

@@ -2,6 +2,9 @@
 # The tests, one fragment a kind, and the two ways to run them: `check` needs no root, `test` is
 # everything. What installs packages builds in a second make, so that it sees what has come.
 
+# What the C code of the tests is built with; tests-analyze.mk runs them with another one.
+SANITIZE ?= address,undefined
+
 include $(wildcard tests/tests-*.mk)
 
 .PHONY: shim e2e gil-table fuzz-smoke
@@ -46,6 +49,6 @@ fuzz: $(FUZZ_NEEDS) ## each fuzz target for FUZZ_SECONDS (300), FUZZ_JOBS (2) at
 
 test: ## installs what is missing, builds, runs every test (root)
 	$(Q)contrib/debian-packages.sh test
-	$(Q)+$(MAKE) --no-print-directory check
+	$(Q)+$(MAKE) --no-print-directory -j$(shell nproc) --output-sync=target check
 	$(Q)+$(MAKE) --no-print-directory browser
 	$(Q)+$(MAKE) --no-print-directory e2e

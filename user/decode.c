@@ -273,6 +273,34 @@ static void turn_decode(const struct rec_request *record, struct event_request *
 	};
 }
 
+/* The bytes of a stream that the record of its turn holds. */
+static int held_decode(const struct rec_request *record, enum rec_turn_string which, char *storage,
+		       struct request_text *out)
+{
+	const struct rec_str *string = &record->str[which];
+
+	if ((unsigned int)string->offset + string->bytes > record->text_bytes)
+		return -EBADMSG;
+	if (!string->bytes)
+		return 0;
+	memcpy(storage, record->text + string->offset, string->bytes);
+	*out = (struct request_text){storage, string->bytes};
+	return 0;
+}
+
+_Static_assert(STR_TEXT_MAX <= EVENT_TEXT_BYTES, "all that a turn's record holds fits");
+
+static int turn_held_decode(const struct rec_request *record, struct event_request *out)
+{
+	const struct rec_str *read = &record->str[TURN_READ];
+
+	if ((unsigned int)read->bytes + record->str[TURN_WRITTEN].bytes > record->text_bytes)
+		return -EBADMSG;
+	if (held_decode(record, TURN_READ, out->storage, &out->turn.read))
+		return -EBADMSG;
+	return held_decode(record, TURN_WRITTEN, out->storage + read->bytes, &out->turn.written);
+}
+
 static int request_decode(const void *raw, size_t bytes, struct event_request *out)
 {
 	const size_t fixed = offsetof(struct rec_request, text);
@@ -296,7 +324,7 @@ static int request_decode(const void *raw, size_t bytes, struct event_request *o
 	turn_decode(&record, out);
 	if (writes_decode(&record.writes, &out->writes) || states_decode(&record, &out->states))
 		return -EBADMSG;
-	return strings_decode(&record, out);
+	return out->turn.is_turn ? turn_held_decode(&record, out) : strings_decode(&record, out);
 }
 
 static int block_decode(const void *raw, size_t bytes, struct event_block *out)

@@ -73,6 +73,9 @@ struct event_turn {
 	bool closed;	  /* the connection was closed */
 	bool truncated;	  /* made: the answer was not as long as it said */
 	bool pipelined;	  /* made: its bytes had come with another request's */
+	/* The first bytes that it read and wrote; borrowed from the event. NULL: of an
+	 * EVENT_IS_WIRE that came before. */
+	struct request_text read, written;
 };
 
 struct event_request {
@@ -149,7 +152,8 @@ struct event_sample {
 	uint64_t weight_ns; /* what it stands for */
 	bool is_wait;	    /* a wait that ended; else the clock ticked while it ran */
 	enum request_state state;
-	bool truncated;	     /* the outermost frames are missing: too deep */
+	/* The outermost frames are missing, there was no room: Python's, native, the kernel's. */
+	bool truncated, native_cut, kernel_cut;
 	const char *missing; /* static, "[frames missing: why]"; NULL: none are */
 	/* How many of each kind, in this order in frames, each innermost first. */
 	unsigned int python, native, kernel;

@@ -63,6 +63,8 @@ int decode_sample(const void *raw, size_t bytes, struct event_sample *out)
 	out->is_wait = record.what == SAMPLE_WAIT;
 	out->state = (enum request_state)record.state;
 	out->truncated = record.flags & SAMPLE_F_TRUNCATED;
+	out->native_cut = record.flags & SAMPLE_F_NATIVE_CUT;
+	out->kernel_cut = record.flags & SAMPLE_F_KERNEL_CUT;
 	out->missing = stack_errors[record.error];
 	out->python = record.python;
 	out->native = record.native;

@@ -72,6 +72,8 @@ static int taken_hand_on(const struct request_sweep *sweep, struct rec_request *
 		r->end_ns = r->writes.last_ns;
 	if (r->text_bytes > STR_TEXT_MAX)
 		r->text_bytes = 0;
+	/* What fills the last word up lay there before: of another request, or a client's bytes. */
+	memset(r->text + r->text_bytes, 0, -r->text_bytes & 7);
 	r->h.size = offsetof(struct rec_request, text) + ((r->text_bytes + 7) & ~7u);
 	return sweep->take(sweep->context, r, r->h.size);
 }

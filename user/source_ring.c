@@ -19,6 +19,7 @@
 #include "abi.h"
 #include "attach.h"
 #include "config.h"
+#include "draining.h"
 #include "follow.h"
 #include "guard.h"
 #include "log.h"
@@ -148,14 +149,6 @@ static bool is_alive(const struct source_ring *ring, const struct rec_request *r
 	return follow_is_alive(ring->follow, r->h.tgid, start_ns);
 }
 
-/* A turn of a connection: at rest when it has answered and is not in a write. Whether the answer is
- * whole is judged later, and what still comes of it is its next turn. */
-static bool is_at_rest(const struct rec_request *r)
-{
-	return r->flags & REC_F_DRAINING || (r->flags & REC_F_WIRE && r->writes.first_ns &&
-					     !(r->flags & (REC_F_WIRE_INTERIM | REC_F_WRITING)));
-}
-
 /* Since when nothing was heard of it. What a worker says of the future is not believed: a sweep
  * does not take that long. */
 static uint64_t quiet_ns(const struct source_ring *ring, const struct rec_request *r)
@@ -173,7 +166,7 @@ static enum request_verdict request_verdict(void *context, struct rec_request *r
 	uint64_t quiet = quiet_ns(ring, r);
 	bool alive = is_alive(ring, r);
 
-	if (!is_at_rest(r)) {
+	if (!request_is_at_rest(r)) {
 		if (!alive) {
 			r->flags |= r->writes.first_ns && r->flags & REC_F_WIRE ? 0 : REC_F_NO_END;
 			return REQUEST_TAKE;
@@ -181,7 +174,7 @@ static enum request_verdict request_verdict(void *context, struct rec_request *r
 		ring->in_flight += ring->ending;
 		return REQUEST_LEAVE;
 	}
-	if (!(r->flags & REC_F_WRITE_SHORT))
+	if (!request_is_writing(r))
 		return quiet > DRAIN_QUIET_NS || ring->ending || !alive ? REQUEST_TAKE
 									: REQUEST_LEAVE;
 	if (quiet <= DRAIN_SLOW_NS && !ring->ending && alive)
@@ -306,8 +299,8 @@ static enum request_verdict request_peek(void *context, struct rec_request *r)
 	if (copy.text_bytes > STR_TEXT_MAX)
 		copy.text_bytes = 0;
 	if (copy.flags & REC_F_WIRE)
-		copy.end_ns = is_at_rest(r) ? copy.writes.last_ns : 0;
-	if (!is_at_rest(r))
+		copy.end_ns = request_is_at_rest(r) ? copy.writes.last_ns : 0;
+	if (!request_is_at_rest(r))
 		copy.flags |= REC_F_NO_END;
 	copy.flags &= ~REC_F_DRAINING;
 	copy.h.size = offsetof(struct rec_request, text) + ((copy.text_bytes + 7) & ~7u);

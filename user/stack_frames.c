@@ -18,6 +18,9 @@
 
 static const char name_not_come[] = "[no name: it never came]";
 static const char too_deep[] = "[frames missing: deeper than 512]";
+static const char too_deep_wait[] = "[frames missing: deeper than is kept of a wait]";
+static const char native_cut[] = "[native frames missing: too deep]";
+static const char kernel_cut[] = "[kernel frames missing: too deep]";
 static const char no_python[] = "[no Python code]";
 static const char unnamed[] = "(unnamed)";
 
@@ -46,6 +49,13 @@ static void frame_put(struct stack_frames *frames, struct profile_frame frame)
 static void missing_put(struct stack_frames *frames, const char *text)
 {
 	frame_put(frames, (struct profile_frame){.kind = PROFILE_MISSING, .name = text_of(text)});
+}
+
+/* Stands for frames that a stack does not have; the footer says how many stacks. */
+static void missing_count_put(struct stack_frames *frames, const char *text)
+{
+	reason_count(frames->stacks, text);
+	missing_put(frames, text);
 }
 
 static const struct code *code_of(const struct stack *stack, const struct code_table *codes,
@@ -129,6 +139,21 @@ static void part_put(struct stack_frames *frames, const struct stack *stack,
 		code_put(frames, code_of(stack, codes, i), stack->frames[i].offset);
 }
 
+/* What lies above the innermost Python frame, by the native and the kernel's walks. */
+static void native_parts_put(struct stack_frames *frames, const struct stack *stack,
+			     const struct code_table *codes)
+{
+	unsigned int above = native_above(stack, codes);
+
+	/* Where they end at the interpreter, only its own are missing. */
+	if (stack->native_cut && above == stack->native)
+		missing_count_put(frames, native_cut);
+	part_put(frames, stack, codes, stack->python, above);
+	if (stack->kernel_cut)
+		missing_count_put(frames, kernel_cut);
+	part_put(frames, stack, codes, (unsigned int)stack->python + stack->native, stack->kernel);
+}
+
 static void state_put(struct stack_frames *frames, const struct stack *stack)
 {
 	const char *name = state_name((enum request_state)stack->state);
@@ -148,21 +173,15 @@ void stack_frames_fill(struct stack_frames *frames, const struct stack *stack,
 	frames->count = 0;
 	if (outermost.ptr)
 		frame_put(frames, (struct profile_frame){.kind = PROFILE_ROUTE, .name = outermost});
-	if (stack->missing || stack->truncated) {
-		const char *text = stack->missing ? stack->missing : too_deep;
-
-		reason_count(frames->stacks, text);
-		missing_put(frames, text);
-	} else if (!stack->python) {
-		reason_count(frames->stacks, no_python);
-		missing_put(frames, no_python);
-	}
+	if (stack->missing)
+		missing_count_put(frames, stack->missing);
+	else if (stack->truncated)
+		missing_count_put(frames, stack->is_wait ? too_deep_wait : too_deep);
+	else if (!stack->python)
+		missing_count_put(frames, no_python);
 	part_put(frames, stack, codes, 0, stack->python);
-	if (frames->native) {
-		part_put(frames, stack, codes, stack->python, native_above(stack, codes));
-		part_put(frames, stack, codes, (unsigned int)stack->python + stack->native,
-			 stack->kernel);
-	}
+	if (frames->native)
+		native_parts_put(frames, stack, codes);
 	if (stack->is_wait)
 		state_put(frames, stack);
 }

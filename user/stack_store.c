@@ -56,6 +56,8 @@ struct stack *stack_new(uint32_t pid, const struct event_sample *sample)
 		.is_wait = sample->is_wait,
 		.state = (uint8_t)sample->state,
 		.truncated = sample->truncated,
+		.native_cut = sample->native_cut,
+		.kernel_cut = sample->kernel_cut,
 		.missing = sample->missing,
 		.python = (uint16_t)sample->python,
 		.native = (uint16_t)sample->native,

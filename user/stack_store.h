@@ -19,9 +19,9 @@ struct stack {
 	uint64_t time_ns; /* CLOCK_MONOTONIC, when it was taken; of a wait: when that ended */
 	uint64_t weight_ns;
 	bool is_wait;
-	uint8_t state; /* enum request_state */
-	bool truncated;
-	const char *missing; /* static, as in event_sample */
+	uint8_t state;				/* enum request_state */
+	bool truncated, native_cut, kernel_cut; /* as in event_sample */
+	const char *missing;			/* static, as there */
 	uint16_t python, native, kernel;
 	char peer[EVENT_PEER_BYTES];
 	struct event_frame frames[];

@@ -30,6 +30,7 @@
 #include "tracepoint.h"
 #include "tracer.h"
 #include "wsgiscope.skel.h"
+#include "wsgiscope_cast.skel.h"
 
 #define LINKS_MAX 64
 
@@ -138,7 +139,6 @@ static void knobs_set(struct wsgiscope *skel, const struct config *config)
 {
 	uint32_t groups;
 
-	skel->rodata->has_cast = kernel_has_function("bpf_rdonly_cast");
 	skel->rodata->tick_ns = kernel_tick_ns();
 	skel->rodata->track_all = !config->pids.count;
 	skel->rodata->wakeup_bytes = config->ring_bytes / 8;
@@ -149,6 +149,32 @@ static void knobs_set(struct wsgiscope *skel, const struct config *config)
 	request_table_size(skel->maps.requests, skel->maps.request_keys, config->max_in_flight,
 			   &groups);
 	skel->rodata->request_groups = groups;
+}
+
+/* The same programs, variables and maps twice: see KERNEL_READ() of bpf/kernel.bpf.c. NULL: errno
+ * says why. */
+static struct wsgiscope *skel_open(void)
+{
+	struct wsgiscope *skel = calloc(1, sizeof(*skel));
+	struct bpf_object_skeleton *made;
+	int err;
+
+	_Static_assert(sizeof(*skel->rodata) == sizeof(struct wsgiscope_cast__rodata),
+		       "one layout");
+	_Static_assert(sizeof(*skel->bss) == sizeof(struct wsgiscope_cast__bss), "one layout");
+	if (!skel)
+		return NULL;
+	err = wsgiscope__create_skeleton(skel);
+	made = skel->skeleton;
+	if (!err && kernel_has_function("bpf_rdonly_cast"))
+		made->data = (void *)wsgiscope_cast__elf_bytes(&made->data_sz);
+	if (!err)
+		err = bpf_object__open_skeleton(made, NULL);
+	if (!err)
+		return skel;
+	wsgiscope__destroy(skel);
+	errno = -err;
+	return NULL;
 }
 
 int tracer_open(const struct config *config, struct tracer **out)
@@ -162,7 +188,7 @@ int tracer_open(const struct config *config, struct tracer **out)
 	limits_raise();
 	tracer->cpus = libbpf_num_possible_cpus();
 	tracer->clock_hz = clock_hz(config);
-	tracer->skel = wsgiscope__open();
+	tracer->skel = skel_open();
 	if (!tracer->skel) {
 		err = load_failed(-errno);
 		goto out;

@@ -49,6 +49,7 @@ struct wire_request {
 static inline void wire_made_copy(struct event_request *made, const struct event_request *turn)
 {
 	memcpy(made, turn, offsetof(struct event_request, storage));
+	made->turn.read = made->turn.written = (struct request_text){0};
 	made->writes.calls = 0;
 	made->writes.bytes = 0;
 	made->writes.time_ns = 0;
@@ -89,6 +90,7 @@ struct wire_relayed {
 	const struct server *server;
 	uint32_t pid;
 	uint32_t what;	  /* hash of method and path */
+	uint32_t asked;	  /* of method and target, 0: not known */
 	uint64_t read_ns; /* when the worker had it */
 	bool taken;	  /* the other process's request has been found: its span */
 	uint64_t from_ns, to_ns;
@@ -109,7 +111,13 @@ struct wire {
 	struct event made; /* the request that is handed out */
 };
 
-/* wire_read.c: what a turn read, as requests that wait for their answers. 0 or -ENOMEM. */
+/* wire_read.c: something of a turn has come. Where the record of the one before it was lost, which
+ * has been counted, that one's bytes are carried over. */
+void wire_turn_enter(struct wire_conn *conn, uint64_t turn);
+/* The first bytes of a turn that its record held. 0 or -ENOMEM. */
+int wire_turn_held(struct wire_conn *conn, const struct event_request *turn);
+
+/* What a turn read, as requests that wait for their answers. 0 or -ENOMEM. */
 int wire_turn_read(struct wire *wire, struct wire_conn *conn, const struct event *turn);
 
 /* Of a request that the marker tells of, what the turn had read until then: no request comes of it,

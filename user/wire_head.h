@@ -76,6 +76,8 @@ struct wire_request_head {
 	bool head_method;   /* HEAD: the answer has no body, though many servers send one */
 	bool doubtful;	    /* servers differ over it: may be refused, or its body end elsewhere */
 	uint8_t queue_rank; /* the parser's own: which header the queue text is of */
+	uint32_t asked;	    /* hash of the target as the client sent it, which front ends hand on
+			     * whatever they make of the path; without scheme and host; 0: not known */
 	int64_t content_length; /* -1: not said, or nonsense */
 	size_t head_bytes;	/* empty lines before it included; while not complete: 0 */
 	struct wire_text_kept kept[WIRE_TEXTS];

@@ -196,6 +196,28 @@ static int head_read(struct wire *wire, struct wire_conn *conn, const struct eve
 	}
 }
 
+void wire_turn_enter(struct wire_conn *conn, uint64_t turn)
+{
+	if (conn->turn && conn->turn != turn) {
+		wire_kept_carry(&conn->in, conn->in.bytes);
+		wire_kept_carry(&conn->out, conn->out.bytes);
+	}
+	conn->turn = turn;
+}
+
+int wire_turn_held(struct wire_conn *conn, const struct event_request *turn)
+{
+	const struct request_text read = turn->turn.read, written = turn->turn.written;
+	int err = 0;
+
+	wire_turn_enter(conn, turn->id);
+	if (read.ptr)
+		err = wire_kept_add(&conn->in, 0, read.ptr, read.bytes);
+	if (!err && written.ptr)
+		err = wire_kept_add(&conn->out, 0, written.ptr, written.bytes);
+	return err;
+}
+
 void wire_marked_read(struct wire *wire, struct wire_conn *conn, const struct event *event)
 {
 	const struct server *server = wire->user.server(wire->user.context, conn->pid);

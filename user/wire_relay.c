@@ -3,7 +3,8 @@
  * Owns the knowledge of requests that one process of a server hands on to another: httpd to a
  * daemon of mod_wsgi, uWSGI's HTTP router to a worker. Both have Python mapped and both show the
  * request on a connection; it is the worker's, which got it by the server's own protocol. So the
- * other's, the same by method and path, is none; what it answers itself (a file, an application
+ * other's, the same by method and path, or by method and what the client asked for (of which the
+ * front may have made another path), is none; what it answers itself (a file, an application
  * that it runs) is one. The worker has read it long before the other's answer can end, so that
  * it is known by then, whoever tells of it.
  */
@@ -14,13 +15,20 @@
 /* Of a path; both ends keep so much of it at least. */
 #define PATH_BYTES WIRE_PATH_MAX
 
-static uint32_t what_of(const struct wire_request_head *head)
+static void what_put(struct wire_relayed *relay, const struct wire_request_head *head)
 {
 	struct request_text method = wire_head_text(head, WIRE_METHOD);
 	struct request_text path = wire_head_text(head, WIRE_PATH);
+	uint32_t by_method = hash_bytes(0, method.ptr, method.bytes);
 
-	return hash_bytes(hash_bytes(0, method.ptr, method.bytes), path.ptr,
-			  path.bytes < PATH_BYTES ? path.bytes : PATH_BYTES);
+	relay->what =
+		hash_bytes(by_method, path.ptr, path.bytes < PATH_BYTES ? path.bytes : PATH_BYTES);
+	relay->asked = head->asked ? by_method ^ head->asked : 0;
+}
+
+static bool is_same(const struct wire_relayed *one, const struct wire_relayed *other)
+{
+	return one->what == other->what || (one->asked && one->asked == other->asked);
 }
 
 static const struct server *relaying_server(const struct wire *wire, uint32_t pid)
@@ -34,6 +42,7 @@ void wire_relay_note(struct wire *wire, struct wire_conn *conn, uint64_t now_ns)
 {
 	const struct server *server = relaying_server(wire, conn->pid);
 	struct wire_request_head head;
+	struct wire_relayed *relay;
 
 	if (!server || conn->noted == conn->turn || conn->in.carried || conn->in.gap ||
 	    conn->in_body != WIRE_BODY_NONE)
@@ -42,12 +51,11 @@ void wire_relay_note(struct wire *wire, struct wire_conn *conn, uint64_t now_ns)
 	if (!head.complete)
 		return;
 	conn->noted = conn->turn;
-	if (head.protocol != WIRE_HTTP)
-		wire->relays[wire->relay_next++ % RELAYS_MAX] =
-			(struct wire_relayed){.server = server,
-					      .pid = conn->pid,
-					      .what = what_of(&head),
-					      .read_ns = now_ns};
+	if (head.protocol == WIRE_HTTP)
+		return;
+	relay = &wire->relays[wire->relay_next++ % RELAYS_MAX];
+	*relay = (struct wire_relayed){.server = server, .pid = conn->pid, .read_ns = now_ns};
+	what_put(relay, &head);
 }
 
 /* The first like this one, taken or not, that another process read in its span. */
@@ -58,7 +66,7 @@ static struct wire_relayed *relay_of(struct wire *wire, const struct wire_relaye
 	for (; count; count--) {
 		struct wire_relayed *relay = &wire->relays[(wire->relay_next - count) % RELAYS_MAX];
 
-		if (relay->server == like->server && relay->what == like->what &&
+		if (relay->server == like->server && is_same(relay, like) &&
 		    relay->taken == like->taken && relay->pid != like->pid &&
 		    relay->read_ns >= like->from_ns && relay->read_ns <= like->to_ns)
 			return relay;
@@ -106,7 +114,7 @@ bool wire_relay_find(struct wire *wire, const struct wire_request *request)
 
 	if (!by.server || !request->answered || request->head.protocol != WIRE_HTTP)
 		return false;
-	by.what = what_of(&request->head);
+	what_put(&by, &request->head);
 	relay = relay_of(wire, &by);
 	if (relay)
 		relay_take(relay, &by);

@@ -126,14 +126,17 @@ static void marker_free(void *module)
 
 /*
  * Sound with a GIL for each interpreter: what the interpreters share (marks.c) is atomic or written
- * by the kernel only. Py_mod_gil is left undeclared on purpose: a request's counters are plain
- * stores, and two threads in one iterable would need a lock around each block on a free-threaded
- * build; importing this module there turns the GIL on.
+ * by the kernel only. Sound without a GIL: an application's objects are used by what Python itself
+ * makes safe, a request is locked (OBJECT_LOCK), the rest is set before anyone else sees it. To be
+ * silent about it would turn the GIL of a free-threaded Python on: a change of the traced program.
  */
 static PyModuleDef_Slot marker_slots[] = {
 	{Py_mod_exec, marker_exec},
 #ifdef Py_mod_multiple_interpreters
 	{Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+	{Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
 	{0, NULL},
 };

@@ -130,23 +130,31 @@ static size_t input_find(struct marker_state *state, PyObject *input)
 	return i;
 }
 
+/* Remembered to be compared with, nothing else: so another thread may let go of it at any time. */
+static void blind_input_set(struct marker_state *state, PyTypeObject *type)
+{
+	PyTypeObject *old;
+
+	Py_INCREF(type);
+	old = __atomic_exchange_n(&state->blind_input, type, __ATOMIC_ACQ_REL);
+	Py_XDECREF(old);
+}
+
 static int input_fd(struct marker_state *state, PyObject *input)
 {
 	PyTypeObject *outermost = Py_TYPE(input);
 	int fd = -1;
 
 	/* A process has one server as a rule: its type need not be looked for each time. */
-	if (outermost == state->blind_input)
+	if (outermost == __atomic_load_n(&state->blind_input, __ATOMIC_RELAXED))
 		return -1;
 	Py_INCREF(input);
 	for (int depth = 0; input && depth < FD_INPUT_DEPTH; depth++) {
 		size_t row = input_find(state, input);
 
 		if (row == FD_INPUT_ROWS) {
-			if (!depth) {
-				Py_INCREF(outermost);
-				Py_XSETREF(state->blind_input, outermost);
-			}
+			if (!depth)
+				blind_input_set(state, outermost);
 			break;
 		}
 		if (fd_inputs[row].next == NAME_NONE) {
@@ -187,13 +195,14 @@ static PyObject *frame_local(struct marker_state *state, PyObject *frame, const 
 	PyObject *globals = attr_get(frame, state->names[NAME_F_GLOBALS]);
 	PyObject *own, *locals = NULL, *value = NULL;
 
-	own = globals && PyDict_Check(globals) ? PyDict_GetItemString(globals, "__name__") : NULL;
+	own = globals && PyDict_Check(globals) ? dict_get(state, globals, NAME_OWN_NAME) : NULL;
 	if (own && PyUnicode_Check(own) && PyUnicode_CompareWithASCIIString(own, module) == 0)
 		locals = attr_get(frame, state->names[NAME_F_LOCALS]);
 	if (locals)
 		value = PyObject_GetItem(locals, state->names[name]);
 	PyErr_Clear();
 	Py_XDECREF(locals);
+	Py_XDECREF(own);
 	Py_XDECREF(globals);
 	return value;
 }
@@ -209,13 +218,16 @@ static int tornado_fd(struct marker_state *state, PyObject *start_response)
 	static const struct attr_path path = {{NAME_CONNECTION, NAME_STREAM, NAME_SOCKET}};
 	PyObject *module, *socket, *request = NULL;
 	PyFrameObject *frame;
+	bool ours;
 	int fd = -1;
 
 	if (!PyFunction_Check(start_response))
 		return -1;
-	module = ((PyFunctionObject *)start_response)->func_module;
-	if (!module || !PyUnicode_Check(module) ||
-	    PyUnicode_CompareWithASCIIString(module, "tornado.wsgi") != 0)
+	module = attr_get(start_response, state->names[NAME_MODULE]);
+	ours = module && PyUnicode_Check(module) &&
+	       PyUnicode_CompareWithASCIIString(module, "tornado.wsgi") == 0;
+	Py_XDECREF(module);
+	if (!ours)
 		return -1;
 	frame = PyEval_GetFrame();
 	Py_XINCREF(frame);
@@ -239,18 +251,20 @@ int hints_client_fd(struct marker_state *state, PyObject *environ, PyObject *sta
 	int fd;
 
 	for (size_t i = 0; i < sizeof(fd_keys) / sizeof(fd_keys[0]); i++) {
-		value = environ_get(state, environ, fd_keys[i].key);
+		value = dict_get(state, environ, fd_keys[i].key);
 		if (!value)
 			continue;
 		socket = attr_walk(state, value, &fd_keys[i].path);
+		Py_DECREF(value);
 		if (!socket)
 			return -1;
 		fd = fileno_call(state, socket);
 		Py_DECREF(socket);
 		return fd;
 	}
-	value = environ_get(state, environ, NAME_INPUT);
+	value = dict_get(state, environ, NAME_INPUT);
 	fd = value ? input_fd(state, value) : -1;
+	Py_XDECREF(value);
 	if (fd < 0)
 		fd = twisted_fd(state, start_response);
 	return fd >= 0 ? fd : tornado_fd(state, start_response);
@@ -272,12 +286,16 @@ static const struct {
  */
 PyObject *hints_environ_route(struct marker_state *state, PyObject *environ)
 {
-	PyObject *value;
+	PyObject *value, *route;
 
 	for (size_t i = 0; i < sizeof(environ_routes) / sizeof(environ_routes[0]); i++) {
-		value = environ_get(state, environ, environ_routes[i].key);
-		if (value && value != Py_None)
-			return attr_walk(state, value, &environ_routes[i].path);
+		value = dict_get(state, environ, environ_routes[i].key);
+		if (!value)
+			continue;
+		route = value == Py_None ? NULL : attr_walk(state, value, &environ_routes[i].path);
+		Py_DECREF(value);
+		if (value != Py_None)
+			return route;
 	}
 	return NULL;
 }
@@ -291,14 +309,13 @@ static PyObject *django_route(struct marker_state *state, PyObject *response)
 
 	if (!closers)
 		return NULL;
+	/* A look-up may run code that changes the list. */
 	for (Py_ssize_t i = 0; PyList_CheckExact(closers) && !route; i++) {
-		if (i >= PyList_GET_SIZE(closers))
+		closer = list_item(closers, i);
+		if (!closer)
 			break;
-		closer = PyList_GET_ITEM(closers, i);
-		if (!PyMethod_Check(closer))
-			continue;
-		Py_INCREF(closer); /* a look-up may run code that changes the list */
-		route = attr_walk(state, PyMethod_GET_SELF(closer), &path);
+		if (PyMethod_Check(closer))
+			route = attr_walk(state, PyMethod_GET_SELF(closer), &path);
 		Py_DECREF(closer);
 	}
 	Py_DECREF(closers);

@@ -47,7 +47,7 @@ static PyObject *write_call(PyObject *object, PyObject *const *args, size_t narg
 
 	if (PyVectorcall_NARGS(nargsf) != 1 || kwnames || !request_live(req))
 		return PyObject_Vectorcall(self->callable, args, nargsf, kwnames);
-	req->mark.flags |= WSGISCOPE_F_WRITE;
+	request_flag(req, WSGISCOPE_F_WRITE);
 	request_hand_over(req, args[0], false);
 	result = PyObject_Vectorcall(self->callable, args, nargsf, kwnames);
 	if (request_live(req))
@@ -96,8 +96,8 @@ static PyObject *start_response_call(PyObject *object, PyObject *const *args, si
 	result = PyObject_Vectorcall(self->callable, args, nargsf, kwnames);
 	if (!result || !request_live(req))
 		return result;
-	req->mark.status =
-		status_parse(status_argument(state, args, PyVectorcall_NARGS(nargsf), kwnames));
+	request_set_status(req, status_parse(status_argument(state, args,
+							     PyVectorcall_NARGS(nargsf), kwnames)));
 	if (!req->strings[STRING_ROUTE]) {
 		route = hints_environ_route(state, self->environ);
 		request_set_string(req, STRING_ROUTE, route);
@@ -122,7 +122,9 @@ static PyObject *file_wrapper_call(PyObject *object, PyObject *const *args, size
 
 	if (result) {
 		Py_INCREF(result);
+		OBJECT_LOCK(object);
 		Py_XSETREF(self->returned, result);
+		OBJECT_UNLOCK();
 	}
 	return result;
 }

@@ -12,10 +12,17 @@
  */
 #include "marker.h"
 
+/* Without a GIL another thread may take a reference while we look at their number. */
+#ifdef Py_GIL_DISABLED
+#define REFERENCES_SHARED true
+#else
+#define REFERENCES_SHARED false
+#endif
+
 struct tracked_list {
 	PyListObject list;
 	struct request *request; /* owned */
-	bool iterated;
+	bool iterated;		 /* atomic */
 };
 
 static struct request *list_request(PyObject *self)
@@ -27,7 +34,7 @@ static PyObject *list_iter(PyObject *self)
 {
 	if (!request_live(list_request(self)))
 		return PyList_Type.tp_iter(self);
-	((struct tracked_list *)self)->iterated = true;
+	__atomic_store_n(&((struct tracked_list *)self)->iterated, true, __ATOMIC_RELAXED);
 	return counter_new_list(state_of(self), list_request(self), self);
 }
 
@@ -89,11 +96,12 @@ PyType_Spec list_spec = {
 
 /*
  * Fills self, which is empty. A list that only we hold, as most that an application returns, is
- * about to be freed: its items are moved, without a copy. -1 with an exception set: no memory.
+ * about to be freed: its items are moved, without a copy, where Python can say that nobody else
+ * holds it. -1 with an exception set: no memory.
  */
 static int items_take(PyListObject *self, PyListObject *result)
 {
-	if (Py_REFCNT(result) > 1)
+	if (REFERENCES_SHARED || Py_REFCNT(result) > 1)
 		return PyList_SetSlice((PyObject *)self, 0, 0, (PyObject *)result);
 	self->ob_item = result->ob_item;
 	self->allocated = result->allocated;

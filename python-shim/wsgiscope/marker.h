@@ -49,6 +49,7 @@
 	X(ITER, "__iter__")                                                                        \
 	X(MODULE, "__module__")                                                                    \
 	X(MRO_ENTRIES, "__mro_entries__")                                                          \
+	X(OWN_NAME, "__name__")                                                                    \
 	X(NEXT, "__next__")                                                                        \
 	X(RAW, "raw")                                                                              \
 	X(REQUEST, "request")                                                                      \
@@ -99,9 +100,22 @@ enum marker_type {
 struct marker_state {
 	PyTypeObject *types[TYPE_COUNT];
 	PyObject *names[NAME_COUNT];
-	PyTypeObject *blind_input; /* owned: type of wsgi.input last found to show no connection */
-	bool fast_clock;	   /* clock_is_fast() */
+	PyTypeObject
+		*blind_input; /* owned, atomic: type of wsgi.input last found to show nothing */
+	bool fast_clock;      /* clock_is_fast() */
 };
+
+/*
+ * Without a GIL (a free-threaded Python) an object that two threads may change is locked by what
+ * Python has for that. Elsewhere the GIL does it, and these are braces.
+ */
+#ifdef Py_GIL_DISABLED
+#define OBJECT_LOCK(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define OBJECT_UNLOCK()	    Py_END_CRITICAL_SECTION()
+#else
+#define OBJECT_LOCK(object) {
+#define OBJECT_UNLOCK()	    }
+#endif
 
 /* The strings of a request, in the order of struct wsgiscope_request. */
 enum request_string {
@@ -118,7 +132,8 @@ enum request_string {
 /*
  * One tracked request. Its references are exact str objects, which lead nowhere, and the type of an
  * exception, which does not lead to an environ; so it is not tracked by the garbage collector.
- * Times are in ticks (clock.h).
+ * Times are in ticks (clock.h). A server may use it from several threads: the functions of
+ * request.c lock it, and nobody else writes to it once it has been started.
  */
 struct request {
 	PyObject ob_base;
@@ -135,9 +150,9 @@ struct request {
 	unsigned int fork;     /* marks_fork() of the process that owns the request */
 	bool fast_clock : 1;
 	bool detailed : 1; /* block marks are wanted, as of the start */
-	bool holding : 1;  /* the server holds a block that was yielded */
-	bool counting : 1; /* an iterator that counts is there: see counter_new() */
-	bool ended : 1;
+	bool holding;	   /* the server holds a block that was yielded */
+	bool counting;	   /* an iterator that counts is there: see counter_new() */
+	bool ended;	   /* atomic: also read without the lock */
 };
 
 /* Python has memory of its own for objects of up to 512 bytes; a larger one costs a request as much
@@ -163,13 +178,17 @@ void request_resume(struct request *req);
 void request_pause(struct request *req);
 void request_hand_over(struct request *req, PyObject *block, bool instant);
 void request_hand_over_unseen(struct request *req, Py_ssize_t length);
+void request_flag(struct request *req, unsigned int flag);
 void request_fail(struct request *req, unsigned int flag);
+bool request_count_begin(struct request *req);
+void request_count_end(struct request *req);
+void request_set_status(struct request *req, unsigned int status);
 void request_end(struct request *req, unsigned int flags);
 void request_set_string(struct request *req, enum request_string which, PyObject *value);
 
 static inline bool request_live(const struct request *req)
 {
-	return !req->ended && req->fork == marks_fork();
+	return !__atomic_load_n(&req->ended, __ATOMIC_RELAXED) && req->fork == marks_fork();
 }
 
 /* hints.c: what servers and frameworks let be seen. None of these raises. */
@@ -207,15 +226,42 @@ static inline struct marker_state *state_of(PyObject *self)
 	return PyType_GetModuleState(Py_TYPE(self));
 }
 
-/* A value of the environ, a dict: borrowed, or NULL with no exception set. */
-static inline PyObject *environ_get(struct marker_state *state, PyObject *environ,
-				    enum marker_name key)
+/* A value of environ, or of another dict, by an interned name. New reference, or NULL with no
+ * exception set. */
+static inline PyObject *dict_get(struct marker_state *state, PyObject *dict, enum marker_name key)
 {
-	PyObject *value = PyDict_GetItemWithError(environ, state->names[key]);
+	PyObject *value;
 
-	if (!value && PyErr_Occurred())
+#if PY_VERSION_HEX >= 0x030D0000
+	if (PyDict_GetItemRef(dict, state->names[key], &value) < 0)
 		PyErr_Clear();
+#else
+	value = PyDict_GetItemWithError(dict, state->names[key]);
+	if (value)
+		Py_INCREF(value);
+	else if (PyErr_Occurred())
+		PyErr_Clear();
+#endif
 	return value;
+}
+
+/* An item of a list, which may have become shorter meanwhile. New reference, or NULL with no
+ * exception set. */
+static inline PyObject *list_item(PyObject *list, Py_ssize_t index)
+{
+	PyObject *item;
+
+	if (index >= PyList_GET_SIZE(list))
+		return NULL;
+#ifdef Py_GIL_DISABLED
+	item = PyList_GetItemRef(list, index);
+	if (!item)
+		PyErr_Clear();
+#else
+	item = PyList_GET_ITEM(list, index);
+	Py_INCREF(item);
+#endif
+	return item;
 }
 
 /* Whether text, a str, has its characters in their final place: on 3.9 to 3.11 it may not yet. */

@@ -9,6 +9,8 @@
  * the application returns without one. Output time is what lies between a block's hand-over and the
  * next resume. None of these functions raises or clears an exception, none runs Python code except
  * request_hand_over(), for the length of a block of an unknown type.
+ *
+ * What has static twins ending in _locked locks the request; the twins are called with the lock.
  */
 #include "marker.h"
 
@@ -37,17 +39,11 @@ static const void *text_beside(struct wsgiscope_request *mark, const void *text,
 	return to;
 }
 
-/*
- * Shows value, a str: copied if it is short, else as it lies in memory, where it stays alive until
- * the request is freed. Anything else, NULL included, leaves the string absent.
- */
-void request_set_string(struct request *req, enum request_string which, PyObject *value)
+static void string_set_locked(struct request *req, enum request_string which, PyObject *value)
 {
 	struct wsgiscope_str *slot = string_slot(req, which);
 	Py_ssize_t len;
 
-	if (!value || !PyUnicode_CheckExact(value) || !text_is_ready(value) || req->strings[which])
-		return;
 	Py_INCREF(value);
 	req->strings[which] = value;
 	len = PyUnicode_GET_LENGTH(value);
@@ -56,6 +52,20 @@ void request_set_string(struct request *req, enum request_string which, PyObject
 	slot->ptr = (uintptr_t)PyUnicode_DATA(value);
 	if (slot->kind == WSGISCOPE_STR_LATIN1)
 		slot->ptr = (uintptr_t)text_beside(&req->mark, PyUnicode_DATA(value), (size_t)len);
+}
+
+/*
+ * Shows value, a str: copied if it is short, else as it lies in memory, where it stays alive until
+ * the request is freed. Anything else, NULL included, leaves the string absent.
+ */
+void request_set_string(struct request *req, enum request_string which, PyObject *value)
+{
+	if (!value || !PyUnicode_CheckExact(value) || !text_is_ready(value))
+		return;
+	OBJECT_LOCK(req);
+	if (!req->strings[which])
+		string_set_locked(req, which, value);
+	OBJECT_UNLOCK();
 }
 
 static void request_read_environ(struct request *req, struct marker_state *state, PyObject *environ)
@@ -70,7 +80,10 @@ static void request_read_environ(struct request *req, struct marker_state *state
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		request_set_string(req, rows[i].string, environ_get(state, environ, rows[i].key));
+		PyObject *value = dict_get(state, environ, rows[i].key);
+
+		request_set_string(req, rows[i].string, value);
+		Py_XDECREF(value);
 	}
 }
 
@@ -129,8 +142,7 @@ static void request_mark_block(struct request *req, uint64_t output_ticks)
 	req->resumed = clock_read_ticks(req->fast_clock); /* the mark is not application time */
 }
 
-/* Control is back in the application: the server is done with the block it held, if any. */
-void request_resume(struct request *req)
+static void resume_locked(struct request *req)
 {
 	uint64_t span;
 
@@ -145,11 +157,22 @@ void request_resume(struct request *req)
 	req->app_ticks = 0;
 }
 
+/* Control is back in the application: the server is done with the block it held, if any. */
+void request_resume(struct request *req)
+{
+	OBJECT_LOCK(req);
+	resume_locked(req);
+	OBJECT_UNLOCK();
+}
+
 /* The application returns to the server without a block. */
 void request_pause(struct request *req)
 {
-	if (req->detailed)
-		req->app_ticks += clock_span(req->resumed, clock_read_ticks(req->fast_clock));
+	if (!req->detailed)
+		return;
+	OBJECT_LOCK(req);
+	req->app_ticks += clock_span(req->resumed, clock_read_ticks(req->fast_clock));
+	OBJECT_UNLOCK();
 }
 
 /* Length of a block; 0 where it has none. The caller has no exception set. */
@@ -173,7 +196,10 @@ static uint64_t block_length(PyObject *block)
  */
 void request_hand_over(struct request *req, PyObject *block, bool instant)
 {
-	req->block_bytes = block_length(block);
+	uint64_t length = block_length(block);
+
+	OBJECT_LOCK(req);
+	req->block_bytes = length;
 	req->mark.blocks++;
 	req->mark.bytes += req->block_bytes;
 	req->holding = true;
@@ -181,15 +207,52 @@ void request_hand_over(struct request *req, PyObject *block, bool instant)
 	req->app_ticks += clock_span(req->resumed, req->handed);
 	if (!req->first_block)
 		req->first_block = req->handed;
+	OBJECT_UNLOCK();
 }
 
 /* The server takes the whole answer as one block of length, and how long that took is not seen. */
 void request_hand_over_unseen(struct request *req, Py_ssize_t length)
 {
+	OBJECT_LOCK(req);
 	req->mark.blocks++;
 	req->mark.bytes += (uint64_t)length;
 	if (!req->first_block)
 		req->first_block = clock_read_ticks(req->fast_clock);
+	OBJECT_UNLOCK();
+}
+
+/* What start_response was given. */
+void request_set_status(struct request *req, unsigned int status)
+{
+	OBJECT_LOCK(req);
+	req->mark.status = status;
+	OBJECT_UNLOCK();
+}
+
+void request_flag(struct request *req, unsigned int flag)
+{
+	OBJECT_LOCK(req);
+	req->mark.flags |= flag;
+	OBJECT_UNLOCK();
+}
+
+/* Whether the caller becomes the one that counts blocks, until request_count_end(). */
+bool request_count_begin(struct request *req)
+{
+	bool first;
+
+	OBJECT_LOCK(req);
+	first = !req->counting;
+	req->counting = true;
+	OBJECT_UNLOCK();
+	return first;
+}
+
+void request_count_end(struct request *req)
+{
+	OBJECT_LOCK(req);
+	req->counting = false;
+	OBJECT_UNLOCK();
 }
 
 /* The application has raised the exception that is set; flag says where. The first one counts. */
@@ -197,15 +260,16 @@ void request_fail(struct request *req, unsigned int flag)
 {
 	PyObject *type = PyErr_Occurred();
 
+	OBJECT_LOCK(req);
 	req->mark.flags |= flag;
-	if (!type || req->exception)
-		return;
-	Py_INCREF(type);
-	req->exception = type;
+	if (type && !req->exception) {
+		Py_INCREF(type);
+		req->exception = type;
+	}
+	OBJECT_UNLOCK();
 }
 
-/* The request is over, once: later calls, and those in a forked child, do nothing. */
-void request_end(struct request *req, unsigned int flags)
+static void end_locked(struct request *req, unsigned int flags)
 {
 	struct wsgiscope_str *name = &req->mark.exception;
 	struct clock_pair now;
@@ -213,8 +277,8 @@ void request_end(struct request *req, unsigned int flags)
 	if (!request_live(req))
 		return;
 	if (req->holding)
-		request_resume(req); /* never came back: the server had the block until now */
-	req->ended = true;
+		resume_locked(req); /* never came back: the server had the block until now */
+	__atomic_store_n(&req->ended, true, __ATOMIC_RELAXED);
 	now = clock_read_pair(req->fast_clock);
 	req->mark.flags |= flags;
 	req->mark.end_ns = now.ns;
@@ -227,6 +291,14 @@ void request_end(struct request *req, unsigned int flags)
 	marks_request_end(&req->mark);
 }
 
+/* The request is over, once: later calls, and those in a forked child, do nothing. */
+void request_end(struct request *req, unsigned int flags)
+{
+	OBJECT_LOCK(req);
+	end_locked(req, flags);
+	OBJECT_UNLOCK();
+}
+
 static void request_dealloc(PyObject *self)
 {
 	struct request *req = (struct request *)self;
@@ -234,7 +306,7 @@ static void request_dealloc(PyObject *self)
 
 	/* Still open: its answer went to the server untouched, and the environ has just gone. */
 	if (req->mark.start_ns)
-		request_end(req, WSGISCOPE_F_END_INFERRED);
+		end_locked(req, WSGISCOPE_F_END_INFERRED);
 	for (int i = 0; i < STRING_COUNT; i++)
 		Py_XDECREF(req->strings[i]);
 	Py_XDECREF(req->exception);

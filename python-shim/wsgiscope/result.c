@@ -25,7 +25,7 @@ struct result {
 	PyObject *owner;	 /* owned: what ends the request when it goes; NULL: this object */
 	struct request *request; /* owned */
 	PyObject *weakrefs;
-	Py_ssize_t next; /* counter of a list: the next item's index; else -1 */
+	Py_ssize_t next; /* counter of a list, atomic: the next item's index; else -1 */
 	bool has_close;	 /* counter: see counter_new() */
 };
 
@@ -60,7 +60,7 @@ static void result_stop(struct result *self, bool has_close)
 	if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_StopIteration))
 		request_fail(req, WSGISCOPE_F_EXC_ITER);
 	else
-		req->mark.flags |= WSGISCOPE_F_EXHAUSTED;
+		request_flag(req, WSGISCOPE_F_EXHAUSTED);
 	if (!has_close)
 		request_end(req, 0);
 }
@@ -82,21 +82,17 @@ static bool result_has_close(struct result *self)
 /* As a list's own iterator: an item that is there now, and after the end nothing any more. */
 static PyObject *list_next(struct result *self)
 {
-	PyObject *item;
+	Py_ssize_t index = __atomic_load_n(&self->next, __ATOMIC_RELAXED);
+	PyObject *item = list_item(self->inner, index);
 
-	if (self->next >= PyList_GET_SIZE(self->inner)) {
-		self->next = PY_SSIZE_T_MAX;
-		return NULL;
-	}
-	item = PyList_GET_ITEM(self->inner, self->next++);
-	Py_INCREF(item);
+	__atomic_store_n(&self->next, item ? index + 1 : PY_SSIZE_T_MAX, __ATOMIC_RELAXED);
 	return item;
 }
 
 static PyObject *result_iternext(PyObject *object)
 {
 	struct result *self = (struct result *)object;
-	bool is_list = self->next >= 0;
+	bool is_list = __atomic_load_n(&self->next, __ATOMIC_RELAXED) >= 0;
 	PyObject *inner = self->inner;
 	PyObject *block;
 
@@ -111,6 +107,14 @@ static PyObject *result_iternext(PyObject *object)
 	return block;
 }
 
+/* There was no memory for an iterator that counts. */
+static void counter_give_up(struct request *req)
+{
+	PyErr_Clear();
+	request_count_end(req);
+	request_flag(req, WSGISCOPE_F_BLOCKS_UNSEEN);
+}
+
 /*
  * The counting iterator over iterator, which is stolen, for owner, a proxy, which it keeps alive.
  * has_close: the request ends with owner's close(), not when the iterator is exhausted. While one
@@ -123,16 +127,14 @@ PyObject *counter_new(struct marker_state *state, struct request *req, PyObject 
 {
 	struct result *self;
 
-	if (req->counting)
+	if (!request_count_begin(req))
 		return iterator;
 	self = (struct result *)result_alloc(state, TYPE_COUNTER, req, iterator, owner);
 	if (!self) {
-		PyErr_Clear();
-		req->mark.flags |= WSGISCOPE_F_BLOCKS_UNSEEN;
+		counter_give_up(req);
 		return iterator;
 	}
 	Py_DECREF(iterator);
-	req->counting = true;
 	self->has_close = has_close;
 	return (PyObject *)self;
 }
@@ -146,15 +148,13 @@ PyObject *counter_new_list(struct marker_state *state, struct request *req, PyOb
 {
 	struct result *self;
 
-	if (req->counting)
+	if (!request_count_begin(req))
 		return PyList_Type.tp_iter(list);
 	self = (struct result *)result_alloc(state, TYPE_COUNTER, req, list, list);
 	if (!self) {
-		PyErr_Clear();
-		req->mark.flags |= WSGISCOPE_F_BLOCKS_UNSEEN;
+		counter_give_up(req);
 		return PyList_Type.tp_iter(list);
 	}
-	req->counting = true;
 	self->next = 0;
 	return (PyObject *)self;
 }
@@ -329,7 +329,7 @@ static void result_dealloc(PyObject *object)
 	if (self->weakrefs)
 		PyObject_ClearWeakRefs(object);
 	if (self->owner)
-		self->request->counting = false;
+		request_count_end(self->request);
 	else
 		proxy_release(self);
 	Py_DECREF(self->inner);

@@ -26,8 +26,24 @@ struct track {
  */
 static void request_note_nested(struct request *req, PyObject *name)
 {
-	req->mark.flags |= WSGISCOPE_F_NESTED;
+	request_flag(req, WSGISCOPE_F_NESTED);
 	request_set_string(req, STRING_APP, name); /* unless it has one */
+}
+
+/* What dict has under key, which is value if there was nothing. New reference, or NULL with an
+ * exception set. */
+static PyObject *dict_set_default(PyObject *dict, PyObject *key, PyObject *value)
+{
+	PyObject *found;
+
+#if PY_VERSION_HEX >= 0x030D0000
+	if (PyDict_SetDefaultRef(dict, key, value, &found) < 0)
+		return NULL;
+#else
+	found = PyDict_SetDefault(dict, key, value);
+	Py_XINCREF(found);
+#endif
+	return found;
 }
 
 /*
@@ -40,18 +56,19 @@ static bool environ_claim(struct track *track, PyObject *name)
 {
 	PyObject *key = track->state->names[NAME_GUARD];
 	PyObject *own = (PyObject *)track->request;
-	PyObject *guard = PyDict_SetDefault(track->environ, key, own);
+	PyObject *guard = dict_set_default(track->environ, key, own);
+	bool claimed = guard == own;
 
-	if (guard == own)
-		return true;
-	if (guard && Py_TYPE(guard) == track->state->types[TYPE_REQUEST]) {
+	if (guard && !claimed && Py_TYPE(guard) == track->state->types[TYPE_REQUEST]) {
 		if (request_live((struct request *)guard))
 			request_note_nested((struct request *)guard, name);
-		else if (!PyDict_SetItem(track->environ, key, own))
-			return true;
+		else
+			claimed = !PyDict_SetItem(track->environ, key, own);
 	}
-	PyErr_Clear();
-	return false;
+	if (!claimed)
+		PyErr_Clear();
+	Py_XDECREF(guard);
+	return claimed;
 }
 
 /*
@@ -63,8 +80,7 @@ static int file_wrapper_replace(struct track *track)
 {
 	PyObject *key = track->state->names[NAME_FILE_WRAPPER];
 
-	track->file_wrapper = environ_get(track->state, track->environ, NAME_FILE_WRAPPER);
-	Py_XINCREF(track->file_wrapper);
+	track->file_wrapper = dict_get(track->state, track->environ, NAME_FILE_WRAPPER);
 	if (!track->file_wrapper || PyType_Check(track->file_wrapper) ||
 	    !PyCallable_Check(track->file_wrapper))
 		return 0;
@@ -78,16 +94,17 @@ static int file_wrapper_replace(struct track *track)
 /* Puts the server's file wrapper back, unless the application has put another in its place. */
 static void file_wrapper_restore(struct track *track)
 {
-	PyObject *type, *value, *traceback;
+	PyObject *type, *value, *traceback, *current;
 
 	if (!track->file_wrapper_hook)
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
-	if (environ_get(track->state, track->environ, NAME_FILE_WRAPPER) ==
-		    track->file_wrapper_hook &&
+	current = dict_get(track->state, track->environ, NAME_FILE_WRAPPER);
+	if (current == track->file_wrapper_hook &&
 	    PyDict_SetItem(track->environ, track->state->names[NAME_FILE_WRAPPER],
 			   track->file_wrapper) < 0)
 		PyErr_Clear();
+	Py_XDECREF(current);
 	PyErr_Restore(type, value, traceback);
 }
 
@@ -162,7 +179,7 @@ static PyObject *track_result(struct track *track, PyObject *result)
 		Py_XDECREF(route);
 	}
 	if (is_file) {
-		req->mark.flags |= WSGISCOPE_F_FILE_WRAPPER | WSGISCOPE_F_BLOCKS_UNSEEN;
+		request_flag(req, WSGISCOPE_F_FILE_WRAPPER | WSGISCOPE_F_BLOCKS_UNSEEN);
 		return result;
 	}
 	if (PyBytes_Check(result))

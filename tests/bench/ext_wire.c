@@ -5,7 +5,7 @@
  */
 #include "ext.h"
 
-#include <string.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 static const char request_head[] =
@@ -17,9 +17,15 @@ static const char request_head[] =
 
 static const char answer_head[] =
 	"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\n"
-	"Connection: keep-alive\r\nContent-Type: text/plain\r\nContent-Length: 128\r\n\r\n";
+	"Connection: keep-alive\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n";
 
-static const char answer_body[128];
+#define BODY_MAX 16384
+static const char answer_body[BODY_MAX];
+
+struct answer {
+	char head[256];
+	size_t head_bytes, body_bytes;
+};
 
 /* The addresses of the marks, 0: none. */
 struct marks {
@@ -42,7 +48,8 @@ static int receive_all(int fd, size_t bytes)
 }
 
 /* What the server does for a request. */
-static int serve(int fd, const struct marks *marks, struct wsgiscope_request *request)
+static int serve(int fd, const struct answer *answer, const struct marks *marks,
+		 struct wsgiscope_request *request)
 {
 	char in[8192];
 
@@ -53,8 +60,8 @@ static int serve(int fd, const struct marks *marks, struct wsgiscope_request *re
 		request->start_ns = clock_ns(CLOCK_MONOTONIC);
 		marks->start(request, request->id, request->start_ns, fd);
 	}
-	if (send(fd, answer_head, sizeof(answer_head) - 1, MSG_NOSIGNAL) < 0 ||
-	    send(fd, answer_body, sizeof(answer_body), MSG_NOSIGNAL) < 0)
+	if (send(fd, answer->head, answer->head_bytes, MSG_NOSIGNAL) < 0 ||
+	    send(fd, answer_body, answer->body_bytes, MSG_NOSIGNAL) < 0)
 		return -1;
 	if (marks->end) {
 		request->end_ns = clock_ns(CLOCK_MONOTONIC);
@@ -65,7 +72,7 @@ static int serve(int fd, const struct marks *marks, struct wsgiscope_request *re
 }
 
 /* The client's calls are not timed. */
-static int serve_timed(int fd, int peer, const struct marks *marks,
+static int serve_timed(int fd, int peer, const struct answer *answer, const struct marks *marks,
 		       struct wsgiscope_request *request, struct stretch *sum)
 {
 	struct stretch stretch;
@@ -74,11 +81,11 @@ static int serve_timed(int fd, int peer, const struct marks *marks,
 	if (send(peer, request_head, sizeof(request_head) - 1, MSG_NOSIGNAL) < 0)
 		return -1;
 	stretch_start(&stretch);
-	err = serve(fd, marks, request);
+	err = serve(fd, answer, marks, request);
 	stretch_end(&stretch);
 	sum->wall_ns += stretch.wall_ns;
 	sum->cpu_ns += stretch.cpu_ns;
-	return err ? err : receive_all(peer, sizeof(answer_head) - 1 + sizeof(answer_body));
+	return err ? err : receive_all(peer, answer->head_bytes + answer->body_bytes);
 }
 
 PyObject *bench_turns(PyObject *self, PyObject *args)
@@ -86,17 +93,23 @@ PyObject *bench_turns(PyObject *self, PyObject *args)
 	unsigned long long start_mark, end_mark;
 	struct wsgiscope_request request;
 	struct stretch sum = {0};
+	struct answer answer;
 	struct marks marks;
 	int fd, peer, err = 0;
-	Py_ssize_t n;
+	Py_ssize_t n, body;
 
-	if (!PyArg_ParseTuple(args, "iinKK", &fd, &peer, &n, &start_mark, &end_mark))
+	if (!PyArg_ParseTuple(args, "iinnKK", &fd, &peer, &n, &body, &start_mark, &end_mark))
 		return NULL;
+	if (body < 0 || body > BODY_MAX)
+		return PyErr_Format(PyExc_ValueError, "a body of at most %d bytes", BODY_MAX);
+	answer.body_bytes = (size_t)body;
+	answer.head_bytes =
+		(size_t)snprintf(answer.head, sizeof(answer.head), answer_head, answer.body_bytes);
 	marks.start = (start_mark_fn *)(uintptr_t)start_mark;
 	marks.end = (mark_fn *)(uintptr_t)end_mark;
 	request_fill(&request, 0, fd, "/bench/issue/1");
 	for (Py_ssize_t i = 0; i < n && !err; i++)
-		err = serve_timed(fd, peer, &marks, &request, &sum);
+		err = serve_timed(fd, peer, &answer, &marks, &request, &sum);
 	if (err)
 		return PyErr_SetFromErrno(PyExc_OSError);
 	return stretch_tuple(&sum, n);

@@ -71,11 +71,26 @@ class Samples:
         """As added(), at one pace: how fast a virtual machine's CPU is changes by half from one
         moment to the next with what its neighbours do, and how long base took, which ran just
         then, tells it. A cost that is compared over phases is compared at the same pace."""
-        usual = statistics.median(value for phase, measured in self.values if measured == base
-                                  for value in self.flat(phase, base, clock))
+        usual = self.usual(base, clock)
         ours, theirs = self.flat(phase_name, name, clock), self.flat(phase_name, base, clock)
         median = statistics.median((a - b) * usual / b for a, b in zip(ours, theirs))
         return Cost(median, self.added(phase_name, name, base, clock).least)
+
+    def usual(self, name, clock=CPU):
+        return statistics.median(value for phase, measured in self.values if measured == name
+                                 for value in self.flat(phase, name, clock))
+
+    def paced_by_phase(self, phase_name, name, pace, clock=CPU, base="none"):
+        """What name costs more in phase_name than in the phase base, both at one pace as in
+        paced(): that of `pace`, which no phase makes dearer and which ran in turns with name."""
+        usual = self.usual(pace, clock)
+        ours, theirs = (
+            [value * usual / beside for value, beside in
+             zip(self.flat(phase, name, clock), self.flat(phase, pace, clock))]
+            for phase in (phase_name, base)
+        )
+        median = statistics.median(ours) - statistics.median(theirs)
+        return Cost(median, self.added_by_phase(phase_name, name, clock, base).least)
 
     def added_by_phase(self, phase_name, name, clock=CPU, base="none"):
         """What name costs more in phase_name than in the phase base, in the same cycle."""

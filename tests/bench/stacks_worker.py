@@ -10,12 +10,12 @@ import sys
 import threading
 import time
 
-SOURCE = '''def at_%d(depth, seconds):
-    return at_%d(depth - 1, seconds) if depth > 1 else compute(seconds)
+SOURCE = '''def at_%d(depth, *what):
+    return at_%d(depth - 1, *what) if depth > 1 else compute(*what)
 '''
 DEPTH_MAX = 300
 
-PIECE = 500_000  # turns of the loop: some ten milliseconds
+PIECES = {"long": 500_000, "short": 50_000}  # turns of the loop: some ten milliseconds, and one
 
 
 def waited_ns():
@@ -24,22 +24,25 @@ def waited_ns():
         return int(file.read().split()[1])
 
 
-def compute(seconds):
-    """{"pieces": CPU ns of each piece, and of the whole: "wall", "cpu", "waited"}."""
-    pieces = []
+def compute(seconds, turns):
+    """{"pieces": CPU ns of each piece, "begins": when each began, and of the whole: "wall", "cpu",
+    "waited"}."""
+    pieces, begins = [], []
     waited, wall, cpu = waited_ns(), time.monotonic_ns(), time.thread_time_ns()
     end = wall + seconds * 1e9
-    while time.monotonic_ns() < end:
+    while not begins or begins[-1] < end:
+        begins.append(time.monotonic_ns())
         piece = time.thread_time_ns()
-        for _ in range(PIECE):
+        for _ in range(turns):
             pass
         pieces.append(time.thread_time_ns() - piece)
     cpu, wall = time.thread_time_ns() - cpu, time.monotonic_ns() - wall
-    return {"pieces": pieces, "wall": wall, "cpu": cpu, "waited": waited_ns() - waited}
+    return {"pieces": pieces, "begins": begins, "wall": wall, "cpu": cpu,
+            "waited": waited_ns() - waited}
 
 
-def itself(depth, seconds):
-    return itself(depth - 1, seconds) if depth > 1 else compute(seconds)
+def itself(depth, *what):
+    return itself(depth - 1, *what) if depth > 1 else compute(*what)
 
 
 def others():
@@ -59,7 +62,8 @@ def main():
     for line in sys.stdin:
         # main() and its module are two of the frames.
         command = json.loads(line)
-        result = chains[command["calls"]](command["depth"] - 3, command["seconds"])
+        result = chains[command["calls"]](command["depth"] - 3, command["seconds"],
+                                           PIECES[command["pieces"]])
         print(json.dumps(result), flush=True)
 
 

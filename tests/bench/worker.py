@@ -117,7 +117,7 @@ class Worker:
         start, end = self.mark_addresses if tracked else (0, 0)
         return _bench.send(self.client.fileno(), self.peer.fileno(), n, start, end)
 
-    def turns(self, n, tracked=False):
+    def turns(self, n, body=128, tracked=False):
         """On a TCP connection that was accepted, by a listener that is still there."""
         if not self.accepted:
             self.listener = socket.create_server(("127.0.0.1", 0))
@@ -127,7 +127,7 @@ class Worker:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         start, end = self.mark_addresses if tracked else (0, 0)
         server, client = (one.fileno() for one in self.accepted)
-        return _bench.turns(server, client, n, start, end)
+        return _bench.turns(server, client, n, body, start, end)
 
     def write(self, n):
         with open("/dev/null", "wb", buffering=0) as null:

@@ -31,6 +31,25 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = "a skip is a failure where CI=true: %s" % (report.longrepr,)
 
 
+FINDINGS = os.environ.get("WSGISCOPE_FINDINGS")  # `make sanitize`: the sanitizers' folder
+
+
+@pytest.fixture(autouse=True)
+def no_findings():
+    """What a sanitizer wrote while a test ran fails it, or one that ran beside it."""
+    yield
+    found = []
+    for entry in os.scandir(FINDINGS) if FINDINGS else ():
+        seen = os.path.join(os.path.dirname(FINDINGS), "seen-" + entry.name)
+        try:
+            os.rename(entry.path, seen)  # one of several workers gets it
+        except FileNotFoundError:
+            continue
+        with open(seen, encoding="utf-8", errors="replace") as stream:
+            found.append(stream.read())
+    assert not found, "\n".join(found)
+
+
 def need_server(kind):
     program = PROGRAMS[servers.KINDS[kind].record]
     if not os.path.exists(program):

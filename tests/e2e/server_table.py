@@ -27,8 +27,10 @@ HUB = ("One thread waits in the hub for all greenlets: of what a request waits i
        "it waits.")
 GUESS = ("Nothing leads from its environ to a descriptor, and one thread has several requests open "
          "at once.")
-LOOP = ("The loop reads all of a request before, and writes all of the answer after `close()`. "
-        "(Tornado 6.6 takes several requests' blocks in turns: there the states are *alone*.)")
+LOOP = "The loop reads all of a request before, and writes all of the answer after `close()`."
+TURNS = LOOP + " It takes the blocks of several requests in turns, all on one thread."
+# On another Python there is but PyPI's newest, which has a row of its own.
+NEWEST_ONLY = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-tornado", "waitress", "tornado")
 ROWS = []
 
 
@@ -96,6 +98,9 @@ row("pypi-gunicorn", "gunicorn, newest", gunicorn(program=start.pypi("gunicorn")
 row("pypi-gunicorn-gthread", "gunicorn, newest, `-k gthread`",
     gunicorn("-k", "gthread", "--threads", "4", program=start.pypi("gunicorn")),
     start.pypi("gunicorn"), "gunicorn", pypi=True, file="sendfile")
+row("pypi-gunicorn-tornado", "gunicorn, newest, `-k tornado`",
+    gunicorn("-k", "tornado", program=start.pypi("gunicorn")), "tornado", "gunicorn", TURNS,
+    pypi=True, states="alone", body="before", wire_time="client")
 row("pypi-uwsgi", "uWSGI, newest", uwsgi("--http-socket", "--threads", "4",
                                          program=start.pypi("uwsgi")),
     start.pypi("uwsgi"), "uwsgi", pypi=True, file="sendfile")
@@ -105,6 +110,9 @@ row("pypi-mod_wsgi", "mod_wsgi, newest, `mod_wsgi-express`", start.mod_wsgi_expr
 row("pypi-waitress", "waitress, newest", start.waitress(start.pypi("waitress-serve")),
     start.pypi("waitress-serve"), "waitress", "As Debian's.", pypi=True, body="before",
     file="wrapper", wire_time="client")
+row("pypi-tornado", "Tornado, newest, `WSGIContainer`",
+    start.unaware("tornado", start.pypi("python")), "tornado", None, TURNS, pypi=True,
+    states="alone", body="before", wire_time="client")
 row("pypi-bjoern", "bjoern", start.unaware("bjoern", start.pypi("python")), "bjoern", None,
     GUESS, pypi=True, application="taken", states="alone", body="before", **GUESSED,
     file="sendfile", wire_time="client")

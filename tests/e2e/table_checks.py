@@ -119,8 +119,8 @@ def states_exact(run):
 
 
 def states_alone(run):
-    """null where requests share the thread; else the wait of the greenlets' hub, whatever it is
-    for, is `other`."""
+    """null where requests share the thread; else they add up, and the wait of the greenlets' hub,
+    whatever it is for, is `other`."""
     for each in marked(run, *CASES, "slow", "body-late", "queued"):
         check_sum(each)
     for each in marked(run, "nap"):

@@ -77,27 +77,38 @@ def test_uwsgi_cheaper(wsgiscope):
                 assert records[uid]["pid"] == int(response.body)
 
 
+WERKZEUG = """
+import sys
+from werkzeug.serving import run_simple
+import matrix
+run_simple("127.0.0.1", int(sys.argv[1]), matrix.application, use_reloader=True, threaded=True)
+"""
+RELOADED = {"flask": ["flask", "--app", "reloaded_site", "run", "--reload", "-p", "PORT"],
+            "django": ["reloaded_site", "runserver", "127.0.0.1:PORT"],
+            "werkzeug": ["reloaded_site", "PORT"]}
+
+
 def write_site(folder, kind):
     """A module that its reloader watches: Flask's imports ours, Django's is a copy of it."""
     path = folder / "reloaded_site.py"
     if kind == "flask":
         path.write_text("from flask_matrix import app\n")
+    elif kind == "werkzeug":
+        path.write_text(WERKZEUG)
     else:
         shutil.copy(os.path.join(servers.APPS, "django_site.py"), path)
         path.write_text(path.read_text().replace("django_site", "reloaded_site"))
     return path
 
 
-@pytest.mark.parametrize("kind", ["flask", "django"])
+@pytest.mark.parametrize("kind", RELOADED)
 def test_reloader(wsgiscope, folder, kind):
     """The child that serves ends when a file is changed, and the parent starts another."""
     pytest.importorskip(kind, reason="apt-get install python3-" + kind)
     path = write_site(folder, kind)
-    words = (["flask", "--app", "reloaded_site", "run", "--reload", "-p", "PORT"]
-             if kind == "flask" else ["reloaded_site", "runserver", "127.0.0.1:PORT"])
     env = programs.environ(str(folder), servers.HERE, servers.marker_path(), E2E_APP="marked",
                            DJANGO_APPLICATION="matrix.application")
-    with programs.Program([servers.PYTHON, "-m", *words], env, folder) as program:
+    with programs.Program([servers.PYTHON, "-m", *RELOADED[kind]], env, folder) as program:
         program.wait_ready()
         with Tracer("-p", program.pid) as tracer:
             first = ask_program(program, tracer)

@@ -15,7 +15,9 @@ from server_table import BY_NAME, CHECKS, ROWS
 from table_run import measure
 from table_servers import TableServer
 
-NAMES = [row.name for row in ROWS if not row.pypi or os.environ.get("WSGISCOPE_MATRIX_VENV")]
+# One process starts a server and asks for all its cells (pytest -n, --dist loadgroup).
+NAMES = [pytest.param(row.name, marks=pytest.mark.xdist_group(row.name)) for row in ROWS
+         if not row.pypi or os.environ.get("WSGISCOPE_MATRIX_VENV")]
 
 
 @functools.lru_cache(None)
@@ -25,9 +27,11 @@ def has_module(python, name):
 
 
 def need(row):
-    if row.server in ("uwsgi", "mod_wsgi") and not row.pypi and (
-            table_servers.PYTHON != servers.PYTHON):
-        pytest.skip("Debian's is for Debian's Python")
+    if table_servers.PYTHON != servers.PYTHON and not row.pypi:
+        if row.server in ("uwsgi", "mod_wsgi"):
+            pytest.skip("Debian's is for Debian's Python")
+        if row.name in server_table.NEWEST_ONLY:
+            pytest.skip("the newest is what there is: it has its own row")
     python = table_servers.pypi("python") if row.pypi else table_servers.PYTHON
     there = (os.path.exists(row.needs) if row.needs.startswith("/")
              else has_module(python, row.needs))

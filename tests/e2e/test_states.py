@@ -204,7 +204,7 @@ def test_upstream(traced, upstream, how):
     found = traced.ask("upstream", 50, upstream.port, how)
     check_states(found, "socket_read")
     for record, entry in found:
-        assert entry["op"].wall >= 49e6
+        assert entry["op"].wall >= 25e6, "it was asked long before"  # what is timed begins after
         check_peer(record, entry, upstream.port)
 
 

@@ -32,14 +32,23 @@ def command_reads_first(children, group, extra=""):
     return command
 
 
+def command_rewrites(server):
+    """httpd makes another path of what the client asks for."""
+    extra = ("LoadModule rewrite_module /usr/lib/apache2/modules/mod_rewrite.so\n"
+             "RewriteEngine On\nRewriteRule ^/old/(.*)$ /list/$1 [PT]\n" + DAEMONS)
+    return servers.write_apache_config(server, 1, "e2e", extra % server.environ["PYTHONPATH"])
+
+
 DAEMONS = ("WSGIDaemonProcess e2e processes=2 threads=2 display-name=%%{GROUP} python-path=%s")
 COMMANDS = {
     "uwsgi": command_router,
     "mod_wsgi-daemon": servers.command_apache_daemon,
+    "rewrites": command_rewrites,
     "reads-first-embedded": command_reads_first(2, "%{GLOBAL}"),
     "reads-first-daemon": command_reads_first(1, "e2e", DAEMONS),
 }
-LIKE = {"reads-first-embedded": "mod_wsgi-embedded", "reads-first-daemon": "mod_wsgi-daemon"}
+LIKE = {"rewrites": "mod_wsgi-daemon", "reads-first-embedded": "mod_wsgi-embedded",
+        "reads-first-daemon": "mod_wsgi-daemon"}
 
 
 class RelayServer(servers.Server):
@@ -123,6 +132,21 @@ def test_by_both(wsgiscope, relay, name):
     for record in records:
         assert record["mode"] == "marker" and record["write_bytes"] > 0, record
         assert record["request_bytes"] > 0, record
+    assert not tracer.losses(), tracer.stderr()
+
+
+@pytest.mark.parametrize("mode, variant", [("wire", "plain"), ("both", "marked")])
+def test_rewritten(wsgiscope, relay, mode, variant):
+    """The path that the application got, and no second record of what the client asked for."""
+    server = relay("rewrites", variant)
+    with Tracer("-p", server.pid, "--mode", mode) as tracer:
+        sent = [Request("old", 1, 10), Request("list", 1, 10), Request("old", 2, 10)]
+        for request in sent:
+            assert fetch(server.address, request).status == 200
+        records = wait_all(tracer, len(sent))
+    assert [record["path"] for record in records] == [
+        request.target.replace("/old/", "/list/") for request in sent], tracer.stderr()
+    assert {record["pid"] for record in records} <= set(server.workers())
     assert not tracer.losses(), tracer.stderr()
 
 

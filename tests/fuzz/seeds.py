@@ -17,13 +17,17 @@ application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4
 """
 
 # As fuzz_turns.c reads them: (operation * 4, bytes).
-READ, WRITE, READ_UNSEEN, WRITE_UNSEEN, END, CLOSE, CLOSED, LAST_CHUNK = range(0, 32, 4)
+(READ, WRITE, READ_UNSEEN, WRITE_UNSEEN, END, CLOSE, CLOSED, LAST_CHUNK, READ_HELD,
+ WRITE_HELD) = range(0, 40, 4)
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
 TURNS = {
     "alive": [(READ, GET), (WRITE, OK), (END, b"")] * 3 + [(CLOSED, b"")],
+    "held": [(READ_HELD, GET), (WRITE_HELD, OK[:-5]), (WRITE_HELD, OK[-5:]), (END, b"")] * 2
+    + [(READ_HELD, POST), (READ, b"0123456789"), (WRITE_HELD, OK[:20]), (WRITE, OK[20:]),
+       (CLOSE, b"")],
     "pipelined": [(READ, GET * 3), (WRITE, OK), (END, b""), (WRITE, OK + OK), (END, b"")],
     "continue": [(READ, POST), (WRITE, b"HTTP/1.1 100 Continue\r\n\r\n"), (READ, b"0123456789"),
                  (WRITE, OK), (CLOSE, b"")],

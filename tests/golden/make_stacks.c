@@ -210,6 +210,24 @@ static void fill_hostile(struct recording *out)
 	put_counters(out, 1, 0);
 }
 
+/* Native and kernel frames that had no room; of the first only the interpreter's own are missing.
+ */
+static void put_cut(struct recording *out)
+{
+	put_code(out, CODE_NATIVE, EVAL, "_PyEval_EvalFrameDefault", "/usr/bin/python3.11", 0);
+	put_code(out, CODE_NATIVE, SORT, "list_sort", "/usr/bin/python3.11", 0);
+	put_code(out, CODE_KERNEL, KERNEL, "asm_sysvec_apic_timer_interrupt", "[kernel]", 0);
+	for (int reaches = 1; reaches >= 0; reaches--) {
+		sample_make(&sample, 1);
+		sample_frame(&sample, APP, 15);
+		sample.record.flags = SAMPLE_F_NATIVE_CUT | (reaches ? 0 : SAMPLE_F_KERNEL_CUT);
+		sample_native(&sample, SORT);
+		sample_native(&sample, reaches ? EVAL : SORT);
+		sample_kernel(&sample, KERNEL);
+		put_sample(out);
+	}
+}
+
 /* Every reason why frames and names are missing; weights that lie; records that make no sense. */
 static void fill_missing(struct recording *out)
 {
@@ -237,6 +255,9 @@ static void fill_missing(struct recording *out)
 	for (int i = 0; i < STACK_PYTHON_MAX; i++)
 		sample_frame(&sample, APP, 15);
 	put_sample(out);
+	sample_wait(&sample, STATE_SLEEP, 10 * MS); /* a wait that was as deep */
+	put_sample(out);
+	put_cut(out);
 	sample_make(&sample, 1);
 	sample_frame(&sample, 0xb000, 0); /* its name never comes */
 	put_sample(out);

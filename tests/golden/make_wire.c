@@ -8,7 +8,7 @@
 #include "record_make.h"
 #include "recordings.h"
 
-/* Bytes of a turn, from its begin on. */
+/* Bytes of a turn, from its begin on; out: NULL, the turn's record will hold them. How many. */
 static __u64 put_bytes(struct recording *out, __u64 turn, enum rec_wire_what what, __u64 offset,
 		       const char *text)
 {
@@ -26,7 +26,8 @@ static __u64 put_bytes(struct recording *out, __u64 turn, enum rec_wire_what wha
 	record.head.what = what;
 	record.head.bytes = (__u32)bytes;
 	memcpy(record.data, text, bytes);
-	put(out, &record, record.head.h.size);
+	if (out)
+		put(out, &record, record.head.h.size);
 	return offset + bytes;
 }
 
@@ -49,6 +50,20 @@ static struct rec_request make_turn(struct recording *out, __u64 id, const char 
 	r.end_ns = r.writes.last_ns;
 	r.states.ns[STATE_CPU] = 2 * MS;
 	r.states.ns[STATE_SLEEP] = r.end_ns - r.start_ns - 2 * MS;
+	return r;
+}
+
+/* The same, and the record itself holds them. */
+static struct rec_request make_turn_held(__u64 id, const char *in, const char *answer)
+{
+	struct rec_request r = make_turn(NULL, id, in, answer);
+	__u16 read = (__u16)strlen(in), written = (__u16)strlen(answer);
+
+	r.str[TURN_READ] = (struct rec_str){.offset = 0, .bytes = read};
+	r.str[TURN_WRITTEN] = (struct rec_str){.offset = read, .bytes = written};
+	r.text_bytes = read + written;
+	memcpy(r.text, in, read);
+	memcpy(r.text + read, answer, written);
 	return r;
 }
 
@@ -80,7 +95,7 @@ static void fill_wire(struct recording *out)
 	put_request(out, r, NULL);
 	r = make_turn(out, 5, "\x16\x03\x01\x02\x05\x01\x01\x01\xfc\x03\x03", "\x16\x03\x03");
 	put_request(out, r, NULL);
-	r = make_turn(out, 6, "GET /\x1b[31m HTTP/1.1\r\n\r\n", WIRE_OK);
+	r = make_turn_held(6, "GET /\x1b[31m HTTP/1.1\r\n\r\n", WIRE_OK);
 	r.flags = REC_F_WIRE | REC_F_STATES_MIXED;
 	put_request(out, r, NULL);
 	put_counters(out, 7, 0);

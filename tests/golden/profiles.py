@@ -49,6 +49,7 @@ CASES = {
     "hostile.pstats": "stacks-hostile --by route",
     "missing.text": "stacks-missing",
     "missing.pstats": "stacks-missing",
+    "missingnative.text": "stacks-missing --wall --native",
     "empty.text": "empty",
     "empty.folded": "empty",
     "empty.svg": "empty",

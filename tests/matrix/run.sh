@@ -8,14 +8,14 @@
 # after all have been.
 #
 # WSGISCOPE is the tracer, MATRIX_MARKER the folder with this Python's marker, PYTEST how to call
-# that.
+# that, MATRIX_JOBS how many servers are asked at once.
 set -eu
 
 name=$1 python=$2
 folder=$MATRIX/$name
 venv=$folder/venv
-SERVERS='gunicorn uwsgi mod_wsgi waitress bjoern granian'
-PROGRAMS='cheroot cherrypy django eventlet flask gevent setuptools tornado twisted werkzeug'
+SERVERS='gunicorn uwsgi mod_wsgi waitress tornado bjoern granian'
+PROGRAMS='cheroot cherrypy django eventlet flask gevent setuptools twisted werkzeug'
 
 mkdir -p "$folder"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
@@ -38,6 +38,7 @@ if [ -n "${MATRIX_ONLY:-}" ]; then
 	xml=$folder/servers-again.xml
 fi
 rm -f "$xml" "$folder/servers-again.xml"
-$PYTEST --junitxml="$xml" ${MATRIX_ONLY:+-k "$MATRIX_ONLY"} tests/e2e/test_servers.py \
-	>"${xml%.xml}.log" 2>&1 || tail -n 15 "${xml%.xml}.log" >&2
+$PYTEST -n "${MATRIX_JOBS:-3}" --dist loadgroup --junitxml="$xml" \
+	${MATRIX_ONLY:+-k "$MATRIX_ONLY"} tests/e2e/test_servers.py >"${xml%.xml}.log" 2>&1 ||
+	tail -n 15 "${xml%.xml}.log" >&2
 [ -e "$xml" ]

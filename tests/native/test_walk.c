@@ -225,6 +225,26 @@ static void test_freed_code_has_no_name(void **state)
 	images_each(freed_check);
 }
 
+/* Of threads with bytecode of their own the frames are known, where they stand in them is not. */
+static void test_copied_bytecode_has_no_lines(void **state)
+{
+	struct python_layout layout;
+	struct image image;
+	uint64_t outermost;
+
+	image_open("3.14", &image, &layout);
+	assert_false(layout.walk.flags & PYSTACK_F_NO_LINES);
+	thread_walk(&image, &layout, image.threads[0]);
+	assert_true(result.count && result.frames[0].offset >= 0);
+	outermost = result.frames[result.count - 1].code;
+	layout.walk.flags |= PYSTACK_F_NO_LINES;
+	thread_walk(&image, &layout, image.threads[0]);
+	assert_int_equal(result.frames[result.count - 1].code, outermost);
+	for (unsigned int i = 0; i < result.count; i++)
+		assert_int_equal(result.frames[i].offset, -1);
+	image_free(&image);
+}
+
 /* The innermost frame's fingerprint at a time. */
 static uint32_t print_at(const struct image *image, const struct python_layout *layout,
 			 uint64_t now_ns)
@@ -425,6 +445,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames_are_what_python_says),
 		cmocka_unit_test(test_freed_code_has_no_name),
+		cmocka_unit_test(test_copied_bytecode_has_no_lines),
 		cmocka_unit_test(test_replaced_code_is_seen),
 		cmocka_unit_test(test_counted_code_is_exact),
 		cmocka_unit_test(test_strangers_have_none),

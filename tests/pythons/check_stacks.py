@@ -66,6 +66,8 @@ def case_check(case, stacklog, marker):
 def freed_check(version, stacklog, pythons):
     """The faults of code that is made and freed all the time, after its row."""
     python = "/usr/bin/python3" if version == "host" else f"{pythons}/bin/python{version}"
+    if os.path.exists(f"{pythons}/{version}/bin/python"):  # of builds.sh
+        python = f"{pythons}/{version}/bin/python"
     log, spans = truth.hammer(stacklog, [python], HZ, FREED_SECONDS, 0.002)
     found = truth.hammer_frames(log, spans)
     right = found.pop("right", 0)

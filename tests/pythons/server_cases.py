@@ -12,6 +12,8 @@ UNSTRIPPED = "/unstripped"  # of pythons.sh; what it has is found there before i
 UNSTRIPPED_ENV = ["env", f"PATH={UNSTRIPPED}:/usr/bin:/bin", f"LD_LIBRARY_PATH={UNSTRIPPED}",
                   "PYTHONHOME=/usr"]
 THREADS = 4
+PACKAGES = "packages"  # of builds.sh
+NO_GIL_SEEN = ("t", "td", "-musl")  # how builds are called whose GIL is off, or cannot be told
 
 # What must be there for it, below the root folder.
 PROGRAMS = {"gunicorn": "usr/bin/gunicorn",
@@ -41,10 +43,15 @@ WSGIScriptAlias / {script} process-group=check application-group=check
 
 class Case(NamedTuple):
     version: str
-    kind: str  # gunicorn, uwsgi or mod_wsgi, as the records name it
+    kind: str  # gunicorn, uwsgi, mod_wsgi or waitress, as the records name it
     unstripped: bool
     prefix: list  # what runs a command in that Python's folder
-    program: str  # of PROGRAMS
+    program: str  # of PROGRAMS; of a build, its interpreter
+
+    @property
+    def gil_seen(self):
+        """Whether waiting for the GIL is told on it: a build may have none, or hide it."""
+        return not self.version.endswith(NO_GIL_SEEN)
 
 
 def case_name(case):
@@ -74,6 +81,11 @@ def uwsgi_command(case, port, script):
             f"{os.path.basename(script)[:-3]}:application"]
 
 
+def waitress_command(case, port, script):
+    return [case.program, "-m", "waitress", "--listen", f"127.0.0.1:{port}", "--threads",
+            str(THREADS), f"{os.path.basename(script)[:-3]}:application"]
+
+
 def apache_command(case, port, script, folder, path):
     config = os.path.join(folder, "httpd.conf")
     with open(config, "w", encoding="ascii") as stream:
@@ -95,6 +107,10 @@ def server_command(case, port, script, marker):
             command = gunicorn_command(case, port, script)
         elif case.kind == "uwsgi":
             command = uwsgi_command(case, port, script)
+        elif case.kind == "waitress":
+            packages = os.path.join(os.environ["PYTHONS"], PACKAGES)
+            env["PYTHONPATH"] = os.pathsep.join([path, packages])
+            command = waitress_command(case, port, script)
         else:
             command = apache_command(case, port, script, folder, path)
         yield [*case.prefix, *command], env
@@ -103,6 +119,10 @@ def server_command(case, port, script, marker):
 def cases(pythons, versions):
     """Each server of each Python, stripped and not; what is not there is said."""
     for version in versions:
+        build = os.path.join(pythons, version, "bin/python")
+        if os.path.exists(build):  # builds.sh made it
+            yield Case(version, "waitress", False, [], build)
+            continue
         root = "/" if version == "host" else os.path.join(pythons, version)
         prefix = [] if version == "host" else [os.path.join(HERE, "pythons.sh"), "run", version]
         number = version_of(version)

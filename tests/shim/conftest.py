@@ -20,7 +20,7 @@ def pytest_configure(config):
     subprocess.run(
         ["make", "-s", "-C", ROOT, "O=" + BUILD, "PYTHON=" + sys.executable, "python"], check=True)
     subprocess.run(
-        ["cc", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-I", SHIM,
+        [os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-I", SHIM,
          os.path.join(HERE, "capture.c"), "-o", os.path.join(BUILD, "capture.so")], check=True)
     sys.path.insert(0, os.path.join(BUILD, "python"))
     sys.path.insert(0, HERE)

@@ -55,7 +55,7 @@ static void test_sample(void **state)
 {
 	sample_reset();
 	sample_wait(&sample, STATE_SOCKET_READ, 77);
-	sample.record.flags = SAMPLE_F_TRUNCATED | SAMPLE_F_GIL_HELD;
+	sample.record.flags = SAMPLE_F_TRUNCATED | SAMPLE_F_GIL_HELD | SAMPLE_F_KERNEL_CUT;
 	sample.record.error = STACK_BAD_FRAME;
 	sample.record.peer = (struct rec_peer){
 		.family = REC_FAMILY_INET, .port = 5432, .address = {10, 0, 0, 5}};
@@ -66,7 +66,8 @@ static void test_sample(void **state)
 	assert_int_equal(event.sample.weight_ns, 77);
 	assert_true(event.sample.is_wait);
 	assert_int_equal(event.sample.state, REQUEST_SOCKET_READ);
-	assert_true(event.sample.truncated);
+	assert_true(event.sample.truncated && event.sample.kernel_cut);
+	assert_false(event.sample.native_cut);
 	assert_string_equal(event.sample.missing,
 			    "[frames missing: no frame where one should have been]");
 	assert_string_equal(event.sample.peer, "10.0.0.5:5432");

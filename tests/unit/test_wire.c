@@ -348,5 +348,5 @@ int main(void)
 		TEST(test_until_close),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_twice(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -24,36 +24,53 @@ static void asked(const char *path)
 	reads_text(head);
 }
 
-/* What httpd sends to a daemon. */
-static void handed(const char *path)
+static size_t var_put(char *out, const char *key, const char *value)
 {
-	char frame[128] = "";
-	const uint64_t strings = 4;
+	size_t bytes = (size_t)sprintf(out, "%s", key) + 1;
+
+	return bytes + (size_t)sprintf(out + bytes, "%s", value) + 1;
+}
+
+/* What httpd sends to a daemon; uri: NULL, without what the client asked for. */
+static void handed_as(const char *path, const char *uri)
+{
+	const uint64_t strings = uri ? 6 : 4;
+	char frame[256] = "";
 	size_t bytes = 16;
 	uint64_t size;
 
-	bytes += (size_t)sprintf(frame + bytes, "REQUEST_METHOD") + 1;
-	bytes += (size_t)sprintf(frame + bytes, "GET") + 1;
-	bytes += (size_t)sprintf(frame + bytes, "PATH_INFO") + 1;
-	bytes += (size_t)sprintf(frame + bytes, "%s", path) + 1;
+	bytes += var_put(frame + bytes, "REQUEST_METHOD", "GET");
+	bytes += var_put(frame + bytes, "PATH_INFO", path);
+	if (uri)
+		bytes += var_put(frame + bytes, "REQUEST_URI", uri);
 	size = bytes - 8;
 	memcpy(frame, &size, sizeof(size));
 	memcpy(frame + 8, &strings, sizeof(strings));
 	reads(frame, bytes);
 }
 
+static void handed(const char *path)
+{
+	handed_as(path, NULL);
+}
+
 /* Two turns at once: the outer one's state, while the inner one is made. */
-static void daemon_serves(const char *path, uint64_t conn)
+static void daemon_serves_as(const char *path, const char *uri, uint64_t conn)
 {
 	uint32_t outer_pid = turn_pid;
 	__typeof__(turn) outer = turn;
 
 	as(DAEMON, conn);
-	handed(path);
+	handed_as(path, uri);
 	writes_text(DAEMON_ANSWER);
 	end_closed();
 	turn_pid = outer_pid;
 	turn = outer;
+}
+
+static void daemon_serves(const char *path, uint64_t conn)
+{
+	daemon_serves_as(path, NULL, conn);
 }
 
 static void test_once(void **state)
@@ -92,6 +109,30 @@ static void test_its_own(void **state)
 	end();
 	assert_int_equal(made_count, 5);
 	assert_int_equal(wire_relayed(wire), 0);
+}
+
+/* httpd has made another path of what the client asked for (mod_rewrite). */
+static void test_rewritten(void **state)
+{
+	static const char *const targets[] = {"/old?a=1", "http://a/old?a=1"};
+
+	for (int i = 0; i < 2; i++) {
+		as(HTTPD, 1);
+		asked(targets[i]);
+		daemon_serves_as("/new", "/old?a=1", 2);
+		writes_text(OK_ANSWER);
+		end();
+		assert_int_equal(made_count, i + 1);
+		assert_string_equal(made[i].path, "/new");
+		assert_int_equal(wire_relayed(wire), i + 1);
+	}
+	as(HTTPD, 1);
+	asked("/old?a=2"); /* which httpd answers itself */
+	daemon_serves_as("/new", "/old?a=1", 2);
+	writes_text(OK_ANSWER);
+	end();
+	assert_int_equal(made_count, 4);
+	assert_int_equal(wire_relayed(wire), 2);
 }
 
 /* A marker tells of the daemon's. */
@@ -147,11 +188,9 @@ int main(void)
 {
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		ROW(test_once),
-		ROW(test_its_own),
-		ROW(test_marked),
-		ROW(test_crossed),
+		ROW(test_once),	  ROW(test_its_own), ROW(test_rewritten),
+		ROW(test_marked), ROW(test_crossed),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_twice(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Turns of connections made by hand, and the requests that the judge made of them, for the tests of
- * wire.c. A turn is what was read and what was written, as the kernel side would have cut it.
+ * wire.c. A turn is what was read and what was written, as the kernel side would have cut it. Each
+ * test runs twice: all bytes come before the turn's record; it holds them, where it can.
  */
 #ifndef WSGISCOPE_TESTS_TURN_MAKE_H
 #define WSGISCOPE_TESTS_TURN_MAKE_H
 
+#include <ctype.h>
 #include <stdio.h>
 
 #include <linux/types.h>
@@ -41,11 +43,14 @@ static unsigned int made_count;
 static uint64_t now_ns;
 static struct event event;
 static uint32_t turn_pid = PID;
+static bool holds; /* the turns' records hold bytes */
 
 /* The turn that is being made. */
 static struct {
 	uint64_t id, conn, begin_ns;
 	uint64_t in, out, calls, first_ns;
+	size_t read_held, written_held;
+	char read[512], written[STR_TEXT_MAX];
 } turn;
 
 static inline void text_copy(char *out, size_t size, struct request_text text)
@@ -165,6 +170,37 @@ static inline void bytes_give(enum event_wire_what what, const char *bytes, size
 	give(EVENT_IS_WIRE);
 }
 
+/* As the kernel side would: the first read, where it is little and HTTP's. */
+static inline bool read_hold(const char *bytes, size_t count)
+{
+	if (!holds || turn.in || turn.out || count < 3 || count > sizeof(turn.read) ||
+	    !isupper((unsigned char)bytes[0]) || !isupper((unsigned char)bytes[1]) ||
+	    !isupper((unsigned char)bytes[2]))
+		return false;
+	memcpy(turn.read, bytes, count);
+	turn.read_held = count;
+	return true;
+}
+
+/* All that was written so far, where there is room. */
+static inline bool written_hold(const char *bytes, size_t count)
+{
+	if (!holds || turn.written_held != turn.out ||
+	    count > sizeof(turn.written) - turn.read_held - turn.written_held)
+		return false;
+	memcpy(turn.written + turn.written_held, bytes, count);
+	turn.written_held += count;
+	return true;
+}
+
+/* What is held goes before what is not. */
+static inline void held_give(enum event_wire_what what, const char *bytes, size_t *held)
+{
+	if (*held)
+		bytes_give(what, bytes, *held, 0);
+	*held = 0;
+}
+
 /* A read of so many bytes, of which as many are copied as the kernel side would. */
 static inline void reads(const char *bytes, size_t count)
 {
@@ -173,8 +209,11 @@ static inline void reads(const char *bytes, size_t count)
 	now_ns += MS;
 	if (!turn.begin_ns)
 		turn.begin_ns = now_ns;
-	if (kept)
-		bytes_give(WIRE_WAS_READ, bytes, kept, turn.in);
+	if (!read_hold(bytes, count)) {
+		held_give(WIRE_WAS_READ, turn.read, &turn.read_held);
+		if (kept)
+			bytes_give(WIRE_WAS_READ, bytes, kept, turn.in);
+	}
 	turn.in += count;
 }
 
@@ -192,8 +231,11 @@ static inline void writes(const char *bytes, size_t count)
 		turn.first_ns = now_ns;
 	if (!turn.begin_ns)
 		turn.begin_ns = now_ns;
-	if (kept)
-		bytes_give(WIRE_WAS_WRITTEN, bytes, kept, turn.out);
+	if (!written_hold(bytes, count)) {
+		held_give(WIRE_WAS_WRITTEN, turn.written, &turn.written_held);
+		if (kept)
+			bytes_give(WIRE_WAS_WRITTEN, bytes, kept, turn.out);
+	}
 	turn.out += count;
 	turn.calls++;
 }
@@ -224,6 +266,10 @@ static inline struct event_request *record(void)
 				      .conn = turn.conn,
 				      .last_ns = turn.calls ? now_ns : 0,
 				      .answer = !turn.in};
+	if (turn.read_held)
+		r->turn.read = (struct request_text){turn.read, turn.read_held};
+	if (turn.written_held)
+		r->turn.written = (struct request_text){turn.written, turn.written_held};
 	return r;
 }
 
@@ -256,6 +302,14 @@ static inline void check(unsigned int i, const char *method, const char *path, u
 	assert_int_equal(made[i].request.writes.status, status);
 	assert_int_equal(made[i].request.reads.bytes, request_bytes);
 	assert_int_equal(made[i].request.writes.bytes, write_bytes);
+}
+
+static inline int run_twice(const struct CMUnitTest *tests, size_t count)
+{
+	int failed = _cmocka_run_group_tests("bytes before", tests, count, NULL, NULL);
+
+	holds = true;
+	return failed + _cmocka_run_group_tests("bytes held", tests, count, NULL, NULL);
 }
 
 static inline void check_lost(enum wire_loss loss, uint64_t count)

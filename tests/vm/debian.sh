@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # What a virtual machine needs of Debian, taken from the mirror that apt uses. Nothing of it is
-# installed here: packages are unpacked, none of their scripts runs.
+# installed here: packages are unpacked, none of their scripts runs. No release of Debian has Linux
+# 5.15: that kernel is Ubuntu's (jammy).
 #
 #   debian.sh kernel SUITE ARCH FOLDER           SUITE's kernel: FOLDER/vmlinuz, FOLDER/release
 #   debian.sh root SUITE ARCH FOLDER PACKAGE...  packages and all that they depend on, unpacked
@@ -29,6 +30,16 @@ mirror_find()
 		awk '$1 == "Debian" { print $2; exit }'
 }
 
+# Where Debian has no keyring of Ubuntu's packages, they are taken unchecked: what is taken is a
+# kernel, for a virtual machine that ends with its test.
+ubuntu_source()
+{
+	ubuntu=/usr/share/keyrings/ubuntu-archive-keyring.gpg
+	check=trusted=yes
+	[ ! -e $ubuntu ] || check=signed-by=$ubuntu
+	echo "deb [$check] ${VM_UBUNTU:-http://archive.ubuntu.com/ubuntu} $suite main"
+}
+
 # apt for another release or machine, with files of its own. Its status file is empty: as if
 # nothing was installed.
 apt_for()
@@ -50,12 +61,17 @@ apt_setup()
 {
 	mkdir -p "$cache/lists/partial" "$cache/archives/partial"
 	[ ! -e "$cache/ready" ] || return 0
-	mirror=$(mirror_find)
-	[ -n "$mirror" ] || die "apt has no Debian mirror on its lists: apt-get update"
+	if [ "$suite" = jammy ]; then
+		source=$(ubuntu_source)
+	else
+		mirror=$(mirror_find)
+		[ -n "$mirror" ] || die "apt has no Debian mirror on its lists: apt-get update"
+		source="deb [signed-by=$keyring] $mirror $suite main"
+	fi
 	: >"$cache/status"
-	echo "deb [signed-by=$keyring] $mirror $suite main" >"$cache/sources.list"
+	echo "$source" >"$cache/sources.list"
 	apt_for apt-get update >"$cache/log" 2>&1 ||
-		die "no lists of Debian $suite for $arch: see $cache/log"
+		die "no lists of $suite for $arch: see $cache/log"
 	touch "$cache/ready"
 }
 
@@ -63,10 +79,11 @@ apt_setup()
 kernel_fetch()
 {
 	package=linux-image-$arch
+	[ "$suite" != jammy ] || package=linux-image-generic
 	while [ -n "$package" ]; do
-		echo "vm: $package of Debian $suite" >&2
+		echo "vm: $package of $suite" >&2
 		(cd "$cache/archives" && apt_for apt-get download "$package") >>"$cache/log" 2>&1 ||
-			die "$package of Debian $suite cannot be had: see $cache/log"
+			die "$package of $suite cannot be had: see $cache/log"
 		deb=$(find "$cache/archives" -name "${package}_*.deb" | sort | tail -n 1)
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$folder.new" --wildcards \
 			'*/vmlinuz*' 2>/dev/null || :
@@ -75,7 +92,7 @@ kernel_fetch()
 		package=$(dpkg-deb -f "$deb" Depends | tr ',|' '\n\n' |
 			sed -n 's/^ *\(linux-\(image\|binary\)-[0-9][^ ]*\).*/\1/p' | head -n 1)
 	done
-	[ -n "${image:-}" ] || die "no kernel in Debian $suite's linux-image-$arch"
+	[ -n "${image:-}" ] || die "no kernel in $suite's linux-image-$arch"
 	mv "$image" "$folder.new/vmlinuz"
 	echo "${package#linux-*-}" >"$folder.new/release"
 }

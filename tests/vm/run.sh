@@ -4,14 +4,15 @@
 # Boots one of Debian's kernels in a virtual machine with a root of the packages that are needed and
 # this checkout's build, and runs the smoke test of every verb in it (smoke.py).
 #
-#   tests/vm/run.sh [-a ARCH] KERNEL               5.10, 6.1, 6.12 or newest
+#   tests/vm/run.sh [-a ARCH] KERNEL               5.10, 5.15, 6.1, 6.12 or newest
 #   tests/vm/run.sh [-a ARCH] -c COMMAND KERNEL    that shell command instead, and what it prints
 #
 # VM_BUILD is where the program and the marker are (build), VM_GOLDEN where the golden recordings
-# are (build/san/tests/golden/recordings), VM_DIR where all of this lies
-# (build/vm), VM_SECONDS the time limit (1500). The results: VM_DIR/KERNEL.result, a line "verb<TAB>
-# ok|refused|failed<TAB>reason" each. Exit 1 where a verb failed, or was refused by a kernel that is
-# to be worked with. Needs qemu and Debian's mirror; no root; no network for the machine itself.
+# are (build/san/tests/golden/recordings), VM_DIR where all of this lies (build/vm), VM_SECONDS the
+# time limit (1500), VM_PATIENCE that of one step (300). The results: VM_DIR/KERNEL.result, a line
+# "verb<TAB>ok|refused|failed<TAB>reason" each. Exit 1 where a verb failed, or was refused by a
+# kernel that is to be worked with. Needs qemu and Debian's mirror; no root; no network for the
+# machine itself.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -44,16 +45,18 @@ kernel=$1
 may_refuse=
 case $kernel in
 5.10) suite=bullseye may_refuse=yes ;;
+5.15) suite=jammy ;;
 6.1) suite=bookworm ;;
 6.12) suite=trixie ;;
 newest) suite=sid ;;
-*) die "kernel $kernel is not known: 5.10, 6.1, 6.12 or newest" ;;
+*) die "kernel $kernel is not known: 5.10, 5.15, 6.1, 6.12 or newest" ;;
 esac
 
 build=${VM_BUILD:-build}
 golden=${VM_GOLDEN:-build/san/tests/golden/recordings}
 dir=${VM_DIR:-build/vm}
 seconds=${VM_SECONDS:-1500}
+SMOKE=SMOKE_PATIENCE=${VM_PATIENCE:-300} # the kernel hands it to init as its environment
 name=$kernel
 [ "$arch" = "$(dpkg --print-architecture)" ] || name=$kernel-$arch
 VM_CACHE=$(mkdir -p "$dir/cache" && cd "$dir/cache" && pwd)
@@ -64,10 +67,11 @@ image=$dir/$name.cpio.gz
 log=$dir/$name.log
 result=$dir/$name.result
 
-# The machine, and what differs between architectures.
+# The machine, and what differs between architectures. arm64's kernel signs return addresses: with
+# the architecture's cipher, which an emulator computes bit by bit, that is most of its time.
 case $arch in
-amd64) qemu='qemu-system-x86_64 -M q35' console=ttyS0 ;;
-arm64) qemu='qemu-system-aarch64 -M virt' console=ttyAMA0 ;;
+amd64) qemu='qemu-system-x86_64 -M q35' cpu=max console=ttyS0 ;;
+arm64) qemu='qemu-system-aarch64 -M virt' cpu=max,pauth-impdef=on console=ttyAMA0 ;;
 *) die "no machine is known for $arch" ;;
 esac
 command -v "${qemu%% *}" >/dev/null || die "${qemu%% *} is missing: contrib/debian-packages.sh vm"
@@ -92,9 +96,9 @@ image_make()
 # boot ACCELERATOR SECONDS
 boot()
 {
-	timeout "$2" $qemu -accel "$1" -cpu max -m 1536 -smp 1 -nodefaults -no-reboot \
+	timeout "$2" $qemu -accel "$1" -cpu $cpu -m 1536 -smp 1 -nodefaults -no-reboot \
 		-display none -serial stdio -kernel "$dir/kernel-$kernel-$arch/vmlinuz" \
-		-initrd "$image" -append "console=$console quiet panic=-1" \
+		-initrd "$image" -append "console=$console quiet panic=-1 $SMOKE" \
 		</dev/null >"$log" 2>"$log.qemu" || :
 }
 

@@ -109,6 +109,9 @@ static const struct fixed_layout {
 #define MADE_313 0
 #endif
 
+/* From this one on, a free-threaded Python gives threads copies of the bytecode. */
+#define COPIES_MINOR 14
+
 /* From 3.13 on: where the numbers stand in _Py_DebugOffsets, each 8 bytes. */
 static const struct debug_places {
 	uint8_t minor;
@@ -233,6 +236,8 @@ static int debug_layout_find(const struct debug_head *debug, const uint8_t *head
 		out->walk.flags |= PYSTACK_F_MADE;
 		out->objects.code_version = at->code_version;
 	}
+	if (debug->free_threaded && at->minor >= COPIES_MINOR)
+		out->walk.flags |= PYSTACK_F_NO_LINES;
 	return reader.bad || debug->free_threaded > 1 ? -EBADMSG : 0;
 }
 

@@ -145,7 +145,7 @@ static void edges_fill(const struct profile *profile, struct edges *edges)
 		const struct profile_node *at = &profile->nodes[node];
 		struct edge *edge;
 
-		while (depth >= at->depth)
+		while (depth && depth >= at->depth)
 			path[--depth]->on_path--;
 		edge = edge_find(edges, profile->nodes[at->parent].function, at->function);
 		edge->self_ns += at->self[0].ns;

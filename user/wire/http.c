@@ -109,6 +109,8 @@ static int line_take(struct wire_request_head *head, struct wire_bytes line, boo
 	head->doubtful |= version != HTTP_1_0 && version != HTTP_1_1;
 	wire_text_put(head, WIRE_METHOD, method);
 	wire_path_put(head, target, rules);
+	if (whole)
+		wire_asked_put(head, target);
 	return version;
 }
 

@@ -47,12 +47,15 @@ void wire_traceparent_put(struct wire_request_head *head, struct wire_bytes valu
 /* The target of a request line as the path. */
 void wire_path_put(struct wire_request_head *head, struct wire_bytes target, uint32_t rules);
 
+/* What the client asked for, as it was sent: all of a request line's target. */
+void wire_asked_put(struct wire_request_head *head, struct wire_bytes target);
+
 /* Appends a part of a path as it is, of which room bytes are kept. */
 void wire_path_join(struct wire_request_head *head, struct wire_bytes part, size_t room);
 
 /* What a front end's variables say; the last of a name counts. at NULL: has not come. */
 struct wire_vars {
-	struct wire_bytes method, script, path, content_length;
+	struct wire_bytes method, script, path, asked, content_length;
 };
 
 /* One variable; it must stay where it is until they are applied. */

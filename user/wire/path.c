@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "hash.h"
 #include "utf8.h"
 #include "wire/parts.h"
 
@@ -185,4 +186,12 @@ void wire_path_join(struct wire_request_head *head, struct wire_bytes part, size
 		head->kept[WIRE_PATH].cut = true;
 	}
 	wire_text_put(head, WIRE_PATH, part);
+}
+
+/* Some front ends leave out scheme and host, where they were sent. */
+void wire_asked_put(struct wire_request_head *head, struct wire_bytes target)
+{
+	target.at = authority_find(target).end;
+	head->asked = hash_bytes(0, target.at, wire_bytes_left(&target));
+	head->asked += !head->asked; /* 0 is for not known */
 }

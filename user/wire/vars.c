@@ -14,6 +14,8 @@ void wire_var_take(struct wire_request_head *head, struct wire_vars *vars, struc
 		vars->script = value;
 	else if (wire_bytes_are(key, "path_info"))
 		vars->path = value;
+	else if (wire_bytes_are(key, "request_uri"))
+		vars->asked = value;
 	else if (wire_bytes_are(key, "content_length"))
 		vars->content_length = value;
 	else if (wire_bytes_are(key, "http_x_request_start"))
@@ -32,6 +34,8 @@ void wire_vars_apply(struct wire_request_head *head, const struct wire_vars *var
 		wire_path_join(head, vars->script, WIRE_SCRIPT_MAX);
 	if (vars->path.at)
 		wire_path_join(head, vars->path, WIRE_PATH_MAX);
+	if (vars->asked.at)
+		wire_asked_put(head, vars->asked);
 	head->head_method = vars->method.at && wire_bytes_are(vars->method, "head");
 	if (vars->content_length.at && vars->content_length.at < vars->content_length.end) {
 		head->content_length = wire_number(vars->content_length);
