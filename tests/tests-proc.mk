@@ -2,7 +2,7 @@
 # Tests of what reads /proc and ELF files. Included by tests.mk. Each says in its first line what it
 # is linked with: "// LINK: user/elf.c user/servers/*.c". No root needed; all with sanitizers.
 
-.PHONY: unit-proc fuzz-elf fuzz-elf-smoke
+.PHONY: unit-proc
 
 PROC_O      := $(O)/proc
 PROC_TESTS  := $(shell grep -l '^// LINK: ' tests/unit/test_*.c)
@@ -42,18 +42,5 @@ $(PROC_O)/corpus/seed.so: tests/fuzz/seed_elf.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -nostdlib -s -Wl,-z,noseparate-code -Wl,--build-id=none $< -o $@
 
-define fuzz-elf-run
-	$(Q)echo 'fuzz: fuzz_elf for $(1) s'
-	$(Q)$(PROC_O)/fuzz_elf -max_total_time=$(1) -max_len=16384 -timeout=10 \
-		-rss_limit_mb=1024 -artifact_prefix=$(PROC_O)/fuzz_elf- $(PROC_O)/corpus \
-		>$(PROC_O)/fuzz_elf.log 2>&1 || { tail -n 40 $(PROC_O)/fuzz_elf.log >&2; exit 1; }
-	$(Q)tail -n 1 $(PROC_O)/fuzz_elf.log
-endef
-
-fuzz-smoke: fuzz-elf-smoke
-fuzz-elf-smoke: $(PROC_O)/fuzz_elf $(PROC_O)/corpus/seed.so
-	$(call fuzz-elf-run,10)
-
-fuzz: fuzz-elf
-fuzz-elf: $(PROC_O)/fuzz_elf $(PROC_O)/corpus/seed.so
-	$(call fuzz-elf-run,$(or $(FUZZ_SECONDS),300))
+FUZZERS    += $(PROC_O)/fuzz_elf:$(PROC_O)/corpus:16384
+FUZZ_SEEDS += $(PROC_O)/corpus/seed.so

@@ -35,22 +35,7 @@ $(O)/fuzz/fuzz_headers: tests/fuzz/fuzz_headers.c $(HEADERS_SRC) $(wildcard user
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 		$< $(HEADERS_SRC) -lz -o $@
 
-define fuzz-headers-run
-	$(Q)echo 'fuzz: fuzz_headers for $(1) s'
-	$(Q)$(O)/fuzz/fuzz_headers -max_total_time=$(1) -max_len=4096 -timeout=10 \
-		-artifact_prefix=$(O)/fuzz/fuzz_headers- $(O)/fuzz/small/fuzz_headers \
-		>$(O)/fuzz/fuzz_headers.log 2>&1 || \
-		{ tail -n 40 $(O)/fuzz/fuzz_headers.log >&2; exit 1; }
-	$(Q)tail -n 1 $(O)/fuzz/fuzz_headers.log
-endef
-
-fuzz-smoke: fuzz-headers-smoke
-fuzz-headers-smoke: $(O)/fuzz/fuzz_headers $(O)/fuzz/small/.made
-	$(call fuzz-headers-run,10)
-
-fuzz: fuzz-headers
-fuzz-headers: $(O)/fuzz/fuzz_headers $(O)/fuzz/small/.made
-	$(call fuzz-headers-run,$(or $(FUZZ_SECONDS),300))
+FUZZERS += $(O)/fuzz/fuzz_headers:$(O)/fuzz/small/fuzz_headers:4096
 
 # --- rules for Prometheus, and their own tests --------------------------------------------------
 

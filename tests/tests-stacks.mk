@@ -2,7 +2,7 @@
 # Tests of the stacks: the frame walk as ordinary C over images of processes, its fuzzers, and the
 # live source. Included by tests.mk. clang builds what includes BPF code.
 
-.PHONY: native stacklog stacks-check fuzz-walk fuzz-walk-smoke
+.PHONY: native stacklog stacks-check
 
 STACKS_O := $(O)/tests/stacks
 NATIVE_O := $(O)/native
@@ -78,21 +78,6 @@ $(SMALL_CORPUS)/.made: tests/fuzz/seeds_small.py
 	$(Q)$(PYTHON) -W ignore $< $(@D)
 	@touch $@
 
-define fuzz-walk-run
-	$(Q)set -e; for fuzzer in fuzz_walk fuzz_linetable; do \
-		echo "fuzz: $$fuzzer for $(1) s"; \
-		$(NATIVE_O)/$$fuzzer -max_total_time=$(1) -max_len=1024 -timeout=10 \
-			-rss_limit_mb=1024 -artifact_prefix=$(NATIVE_O)/$$fuzzer- \
-			$(SMALL_CORPUS)/$$fuzzer >$(NATIVE_O)/$$fuzzer.log 2>&1 || \
-			{ tail -n 40 $(NATIVE_O)/$$fuzzer.log >&2; exit 1; }; \
-		tail -n 1 $(NATIVE_O)/$$fuzzer.log; \
-	done
-endef
-
-fuzz-smoke: fuzz-walk-smoke
-fuzz-walk-smoke: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable $(SMALL_CORPUS)/.made
-	$(call fuzz-walk-run,10)
-
-fuzz: fuzz-walk
-fuzz-walk: $(NATIVE_O)/fuzz_walk $(NATIVE_O)/fuzz_linetable $(SMALL_CORPUS)/.made
-	$(call fuzz-walk-run,$(or $(FUZZ_SECONDS),300))
+FUZZERS    += $(foreach name,fuzz_walk fuzz_linetable,\
+	$(NATIVE_O)/$(name):$(SMALL_CORPUS)/$(name):1024)
+FUZZ_SEEDS += $(SMALL_CORPUS)/.made

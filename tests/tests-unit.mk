@@ -2,8 +2,7 @@
 # Unit, golden and fuzz tests of the pipeline and the command line. Included by tests.mk. They need
 # neither root nor libbpf: what is linked here attaches nothing. All with sanitizers.
 
-.PHONY: unit unit-docs golden golden-update golden-binary golden-metrics fuzz-smoke fuzz \
-	fuzz-pipeline
+.PHONY: unit unit-docs golden golden-update golden-binary golden-metrics
 
 SAN_O      := $(O)/san
 SAN_CFLAGS := -std=gnu11 $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
@@ -124,7 +123,6 @@ golden-metrics: $(GOLDEN_O)/metrics $(GOLDEN_O)/recordings/.made
 # --- fuzz: libFuzzer is clang's -----------------------------------------------------------------
 
 FUZZ_O       := $(O)/fuzz
-FUZZ_SECONDS ?= 300
 FUZZ_CFLAGS  := -std=gnu11 $(WARN) -O1 -g -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=undefined
 FUZZ_PIPELINE := fuzz_decode fuzz_patterns fuzz_recording fuzz_settings fuzz_turns
@@ -141,23 +139,7 @@ $(FUZZ_O)/corpus/.made: $(GOLDEN_O)/recordings/.made tests/fuzz/seeds.py tests/g
 	$(Q)$(PYTHON) tests/fuzz/seeds.py $(<D) $(@D) tests/golden/metrics.conf
 	@touch $@
 
-define fuzz-run
-	$(Q)set -e; for fuzzer in $(FUZZ_PIPELINE); do \
-		echo "fuzz: $$fuzzer for $(1) s"; \
-		$(FUZZ_O)/$$fuzzer -max_total_time=$(1) -max_len=8192 -timeout=10 \
-			-rss_limit_mb=1024 -artifact_prefix=$(FUZZ_O)/$$fuzzer- \
-			$(FUZZ_O)/corpus/$$fuzzer \
-			>$(FUZZ_O)/$$fuzzer.log 2>&1 || \
-			{ tail -n 40 $(FUZZ_O)/$$fuzzer.log >&2; exit 1; }; \
-		tail -n 1 $(FUZZ_O)/$$fuzzer.log; \
-	done
-endef
-
-fuzz-smoke: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made ## each fuzz target for 10 s
-	$(call fuzz-run,10)
-
-fuzz: fuzz-pipeline ## each fuzz target for FUZZ_SECONDS (300)
-fuzz-pipeline: $(FUZZ_PIPELINE:%=$(FUZZ_O)/%) $(FUZZ_O)/corpus/.made
-	$(call fuzz-run,$(FUZZ_SECONDS))
+FUZZERS    += $(foreach name,$(FUZZ_PIPELINE),$(FUZZ_O)/$(name):$(FUZZ_O)/corpus/$(name):8192)
+FUZZ_SEEDS += $(FUZZ_O)/corpus/.made
 
 -include $(PURE_OBJ:.o=.d) $(UNIT_BIN:%=%.d) $(wildcard $(GOLDEN_O)/*.d)

@@ -22,21 +22,8 @@ $(WIRE_O)/corpus.made: tests/fuzz/seeds_wire.py
 	$(Q)$(PYTHON) $< $(WIRE_O)/corpus
 	@touch $@
 
-define fuzz-wire-run
-	$(Q)echo 'fuzz: fuzz_wire for $(1) s'
-	$(Q)$(WIRE_O)/fuzz_wire -max_total_time=$(1) -max_len=2048 -timeout=10 \
-		-rss_limit_mb=1024 -artifact_prefix=$(WIRE_O)/fuzz_wire- $(WIRE_O)/corpus \
-		>$(WIRE_O)/fuzz_wire.log 2>&1 || { tail -n 40 $(WIRE_O)/fuzz_wire.log >&2; exit 1; }
-	$(Q)tail -n 1 $(WIRE_O)/fuzz_wire.log
-endef
-
-fuzz-smoke: fuzz-wire-smoke
-fuzz-wire-smoke: $(WIRE_O)/fuzz_wire $(WIRE_O)/corpus.made
-	$(call fuzz-wire-run,10)
-
-fuzz: fuzz-wire
-fuzz-wire: $(WIRE_O)/fuzz_wire $(WIRE_O)/corpus.made
-	$(call fuzz-wire-run,$(or $(FUZZ_SECONDS),300))
+FUZZERS    += $(WIRE_O)/fuzz_wire:$(WIRE_O)/corpus:2048
+FUZZ_SEEDS += $(WIRE_O)/corpus.made
 
 # --- test cases of others -----------------------------------------------------------------------
 

@@ -7,7 +7,14 @@ SANITIZE ?= address,undefined
 
 include $(wildcard tests/tests-*.mk)
 
-.PHONY: shim e2e gil-table
+.PHONY: shim e2e gil-table fuzz-smoke
+
+# Each fragment has put its fuzzers into FUZZERS, as program:seeds:longest input. FUZZ_ONLY=names.
+FUZZ_SECONDS ?= 300
+FUZZ_JOBS    ?= 2
+fuzzer-program = $(firstword $(subst :, ,$(1)))
+FUZZ_CHOSEN  := $(foreach each,$(FUZZERS),$(if $(or $(if $(FUZZ_ONLY),,all),\
+	$(filter $(notdir $(call fuzzer-program,$(each))),$(FUZZ_ONLY))),$(each)))
 
 PYTEST := $(PYTHON) -m pytest -q -p no:cacheprovider
 
@@ -31,6 +38,14 @@ gil-table: all ## the GIL experiment: GIL_TABLE=file gets its table (root; a min
 		$(PYTEST) tests/e2e/test_gil_experiment.py
 
 check: all style bpf-stack unit golden fuzz-smoke shim ## every test that needs no root
+
+FUZZ_NEEDS := $(foreach each,$(FUZZ_CHOSEN),$(call fuzzer-program,$(each))) $(FUZZ_SEEDS)
+
+fuzz-smoke: $(FUZZ_NEEDS) ## each fuzz target for 10 s
+	$(Q)$(PYTHON) tests/fuzz/run.py 10 $(FUZZ_JOBS) $(FUZZ_CHOSEN)
+
+fuzz: $(FUZZ_NEEDS) ## each fuzz target for FUZZ_SECONDS (300), FUZZ_JOBS (2) at once
+	$(Q)$(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZ_CHOSEN)
 
 test: ## installs what is missing, builds, runs every test (root)
 	$(Q)contrib/debian-packages.sh test

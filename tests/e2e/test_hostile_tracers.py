@@ -23,10 +23,10 @@ def mix(count):
     return [client.Request(MIX[index % len(MIX)], 2, 200) for index in range(count)]
 
 
-def untraced(server):
-    """{way: its normal response}"""
+def untraced(server, chunks=True):
+    """{way: its normal response}; chunks False: without them, where the server cuts as it comes."""
     sent = mix(len(MIX))
-    return {each.target.split("/")[1]: answer.normal()
+    return {each.target.split("/")[1]: answer.normal(chunks)
             for each, answer in zip(sent, client.load(server.address, sent))}
 
 

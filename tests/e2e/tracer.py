@@ -14,6 +14,9 @@ from servers import ROOT
 
 BINARY = os.path.abspath(os.environ.get("WSGISCOPE", os.path.join(ROOT, "build/wsgiscope")))
 ATTACHED = "wsgiscope: attached to"
+# It takes 0.7 s of CPU time, most of it the kernel's checking of programs: on two CPUs with a load
+# of 25 that is 4 s, and more where several attach at once.
+ATTACH_S = 120
 UPROBE_EVENTS = "/sys/kernel/tracing/uprobe_events"
 
 
@@ -102,7 +105,7 @@ class Tracer:
     def pid(self):
         return self.process.pid
 
-    def wait_for_attach(self, seconds=20):
+    def wait_for_attach(self, seconds=ATTACH_S):
         procs.until(lambda: ATTACHED in self.stderr() or self.process.poll() is not None, seconds)
         if ATTACHED not in self.stderr():
             raise AssertionError("not attached: %s\n%s" % (self.command, self.stderr()))

@@ -19,13 +19,13 @@
 #include "sink.h"
 #include "source.h"
 
-static void replay(const char *path, const struct sink *sink)
+static void replay(const char *path)
 {
 	const struct config config = {.blocks = true};
 	struct source *source = NULL;
 	struct loop *loop = NULL;
 	struct pipeline_outputs outputs = {
-		.sinks = {sink},
+		.sinks = {&sink_text, &sink_json},
 		.out_fd = open("/dev/null", O_WRONLY | O_CLOEXEC),
 		.stop_fd = -1,
 	};
@@ -88,8 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		abort();
 	log_level_set(LOG_LEVEL_NONE);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	replay(path, &sink_text);
-	replay(path, &sink_json);
+	replay(path);
 	profile(path, bytes);
 	close(fd);
 	return 0;
