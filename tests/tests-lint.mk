@@ -34,8 +34,8 @@ cppcheck: $(LINT_MADE)
 clang-tidy: $(LINT_SRC:%=$(O)/tidy/%.ok) $(LINT_BPF:%=$(O)/tidy/%.ok)
 	$(Q)echo 'clang-tidy: silent over $(words $^) files'
 
-TIDY_FLAGS      = -I$(O)/tidy/made $(CPPFLAGS_ALL) -isystem $(O) -isystem $(O)/tests/bench -Itests/golden \
-	-Itests/native -D__TARGET_ARCH_$(ARCH) -I$(PY_INCLUDE) -std=gnu11
+TIDY_FLAGS      = -I$(O)/tidy/made $(CPPFLAGS_ALL) -isystem $(O) -isystem $(O)/tests/bench \
+	-Itests/golden -Itests/native -D__TARGET_ARCH_$(ARCH) -I$(PY_INCLUDE) -std=gnu11
 TIDY_BPF_FLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Ibpf -Ipython-shim \
 	-idirafter $(MULTIARCH)
 
