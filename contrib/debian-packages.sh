@@ -24,7 +24,7 @@ SUITES='python3-flask python3-django python3-werkzeug python3-pytest python3-pip
 	python3-wheel python3-blinker python3-dotenv python3-ephemeral-port-reserve python3-tz'
 STATES='postgresql python3-psycopg2 python3-gevent'
 WHEEL='python3-pip python3-setuptools python3-wheel python3-venv'
-TOOLS='python3-pytest python3-pytest-xdist python3-h11 libcmocka-dev clang-format llvm
+TOOLS='cppcheck python3-pytest python3-pytest-xdist python3-h11 libcmocka-dev clang-format llvm
 	libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev mandoc strace valgrind procps
 	util-linux systemd'
 METRICS='prometheus python3-prometheus-client'

@@ -2,6 +2,8 @@
 # Static analysis of all C code: the program, the BPF programs, the marker, the tests. Included by
 # tests.mk. Silent, or it fails: a remark is mended, or answered where it stands with NOLINT and the
 # reason. What is off everywhere, and why, stands in .clang-tidy and tests/cppcheck.suppressions.
+#
+# `make check` has cppcheck of it: clang-tidy and the analyser take a quarter of an hour on two CPUs.
 
 .PHONY: lint lint-all cppcheck clang-tidy
 
@@ -22,7 +24,8 @@ lint: ## cppcheck, clang-tidy and clang's analyser over all C code (minutes)
 lint-all: cppcheck clang-tidy
 
 cppcheck: $(LINT_MADE)
-	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
+	$(Q)cppcheck -j $(LINT_JOBS) --quiet --error-exitcode=1 \
+		--enable=warning,performance,portability \
 		--inline-suppr --suppressions-list=tests/cppcheck.suppressions --std=c11 \
 		-D__x86_64__ -D_GNU_SOURCE -D'WSGISCOPE_VERSION="0"' \
 		'-DLIBBPF_OPTS(type,name,...)=struct type name = {__VA_ARGS__}' \

@@ -37,7 +37,7 @@ gil-table: all ## the GIL experiment: GIL_TABLE=file gets its table (root; a min
 		WSGISCOPE_GIL_TABLE=$(abspath $(or $(GIL_TABLE),$(O)/gil-table.md)) \
 		$(PYTEST) tests/e2e/test_gil_experiment.py
 
-check: all style bpf-stack unit golden fuzz-smoke shim ## every test that needs no root
+check: all style cppcheck bpf-stack unit golden fuzz-smoke shim ## every test that needs no root
 
 FUZZ_NEEDS := $(foreach each,$(FUZZ_CHOSEN),$(call fuzzer-program,$(each))) $(FUZZ_SEEDS)
 

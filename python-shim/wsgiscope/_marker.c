@@ -7,7 +7,7 @@
 #include "marker.h"
 
 static const char *const name_texts[NAME_COUNT] = {
-#define X(name, text) [NAME_##name] = text,
+#define X(name, text) [NAME_##name] = (text),
 	MARKER_NAMES(X)
 #undef X
 };

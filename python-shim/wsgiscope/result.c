@@ -386,7 +386,7 @@ static PyType_Slot sized_iterator_slots[] = {PROXY_SLOTS, PROXY_SIZED, PROXY_ITE
 
 #define PROXY_SPEC(type, slot_table)                                                               \
 	{.name = "wsgiscope._marker." type, .basicsize = sizeof(struct result),                    \
-	 .flags = MARKER_TYPE_FLAGS | Py_TPFLAGS_HAVE_GC, .slots = slot_table}
+	 .flags = MARKER_TYPE_FLAGS | Py_TPFLAGS_HAVE_GC, .slots = (slot_table)}
 
 PyType_Spec proxy_specs[4] = {
 	PROXY_SPEC("Iterable", proxy_slots),

@@ -144,7 +144,7 @@ static void outcome_print(const char *what, const struct outcome *outcome)
 
 int main(void)
 {
-	struct outcome one, five;
+	struct outcome one = {0}, five = {0};
 	struct utsname kernel;
 
 	uname(&kernel);

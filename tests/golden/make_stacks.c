@@ -191,6 +191,7 @@ static void fill_hostile(struct recording *out)
 		"\" onload=\"alert(3)\" '&amp;",
 		"bad\xff\xc0\xafutf8",
 		"\xe5\x87\xa6\xe7\x90\x86_\xf0\x9f\x90\x8d", /* CJK, emoji */
+		/* Two pieces, or the escape would end later. NOLINTNEXTLINE(bugprone-*) */
 		"rtl\xe2\x80\xae"
 		"gpj.exe",
 		"",
@@ -232,18 +233,18 @@ static void put_cut(struct recording *out)
 static void fill_missing(struct recording *out)
 {
 	put_code(out, CODE_PYTHON, APP, "App.__call__", "/srv/app.py", 20);
-	for (__u8 failed = CODE_OK + 1; failed < CODE_FAILURES; failed++) {
+	for (int failed = CODE_OK + 1; failed < CODE_FAILURES; failed++) {
 		code_make(&code, CODE_PYTHON, 0xa000 + failed, "", "", 0);
-		code.record.failed = failed;
+		code.record.failed = (__u8)failed;
 		put(out, &code, code.record.h.size);
 		sample_make(&sample, 1);
 		sample_frame(&sample, 0xa000 + failed, 0);
 		sample_frame(&sample, APP, 15);
 		put_sample(out);
 	}
-	for (__u8 error = STACK_OK; error < STACK_ERRORS; error++) {
+	for (int error = STACK_OK; error < STACK_ERRORS; error++) {
 		sample_make(&sample, 1);
-		sample.record.error = error;
+		sample.record.error = (__u8)error;
 		put_sample(out);
 	}
 	sample_make(&sample, 1);

@@ -151,8 +151,8 @@ int image_kept(struct image *out)
 
 	for (size_t i = 0; i < count; i++)
 		bytes += kept[2 * i + 1] - kept[2 * i];
-	if (count > PIECES_MAX || bytes > MEMORY_MAX)
-		return -EFBIG;
+	if (!count || count > PIECES_MAX || bytes > MEMORY_MAX)
+		return count ? -EFBIG : -ENODATA;
 	out->pieces = calloc(count, sizeof(*out->pieces));
 	out->memory = malloc(bytes);
 	if (!out->pieces || !out->memory)

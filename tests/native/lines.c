@@ -33,8 +33,11 @@ int main(void)
 		int at = 0;
 		size_t count;
 
-		if (!table || sscanf(line, "%u %u %n", &kind, &first, &at) < 2 || kind > 2)
+		if (!table || sscanf(line, "%u %u %n", &kind, &first, &at) < 2 || kind > 2) {
+			free(table);
+			free(line);
 			return 1;
+		}
 		count = linetable_decode((enum python_lines)kind, first, table,
 					 hex_read(line + at, table), lines, REC_CODE_LINES_MAX);
 		for (size_t i = 0; i < count; i++)

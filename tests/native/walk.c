@@ -49,8 +49,9 @@ static __u64 native_pid_tgid(void)
 #define bpf_ringbuf_query	 native_query
 #define bpf_get_current_pid_tgid native_pid_tgid
 
-#include "../../bpf/pycode.bpf.c"
-#include "../../bpf/pystack.bpf.c"
+/* The code itself, with the helpers that it calls in the names above. */
+#include "../../bpf/pycode.bpf.c"  // NOLINT(bugprone-suspicious-include)
+#include "../../bpf/pystack.bpf.c" // NOLINT(bugprone-suspicious-include)
 
 struct ring_map ring;
 struct counters_map counters;

@@ -129,7 +129,7 @@ static void python_end(const struct live_python *python)
 /* Is the thread in a futex wait, and on which word? */
 static bool thread_waits(pid_t pid, pid_t tid, uint64_t *word)
 {
-	unsigned long long address, op;
+	unsigned long long address = 0, op = 0;
 	char path[64], line[256];
 	int number, fields = 0;
 	FILE *file;

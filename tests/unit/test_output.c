@@ -63,7 +63,7 @@ static void test_errors(void **state)
 static void test_stalled_reader(void **state)
 {
 	static char much[1 << 20];
-	int stop = eventfd(1, EFD_CLOEXEC), pipe_fds[2];
+	int stop = eventfd(1, EFD_CLOEXEC), pipe_fds[2] = {-1, -1};
 	struct timespec before, after;
 	struct output *output;
 

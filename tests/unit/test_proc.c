@@ -292,7 +292,9 @@ static void test_mapping_without_privilege(void **state)
 			proc_mappings_each(getpid(), mapping_open_at, &search);
 			results[i] = search.fd;
 			unlinkat(directory, name, 0);
-			openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+			if (openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644) <
+			    0)
+				_exit(103);
 		}
 		_exit(results[0] < 0 ? 101 : results[1] == -ENOENT ? 0 : 102);
 	}

@@ -149,15 +149,19 @@ int main(void)
 	size_t room = 0;
 
 	while (getline(&line, &room, stdin) > 1) {
-		size_t n;
-		char *bytes = malloc(room);
+		size_t n = 0;
+		char *bytes = malloc(room), *fitting = NULL;
 
-		if (!bytes || !strchr("RAC", line[0]))
+		if (bytes && strchr("RAC", line[0])) {
+			n = hex_read(line + 2, bytes);
+			fitting = realloc(bytes, n ? n : 1);
+		}
+		if (!fitting) {
+			free(bytes);
+			free(line);
 			return 1;
-		n = hex_read(line + 2, bytes);
-		bytes = realloc(bytes, n ? n : 1);
-		if (!bytes)
-			return 1;
+		}
+		bytes = fitting;
 		if (line[0] == 'C')
 			chunks_print(bytes, n);
 		else

@@ -126,7 +126,7 @@ bool wire_fields_read(struct wire_bytes *bytes, struct wire_fields *fields,
 		      struct wire_request_head *head)
 {
 	for (;;) {
-		const char *from = bytes->at, *newline = from;
+		const char *from = bytes->at, *newline;
 
 		do {
 			newline = memchr(from, '\n', (size_t)(bytes->end - from));
