@@ -24,8 +24,6 @@ unit-serve: $(HTTP_BIN)
 
 # --- fuzz: libFuzzer is clang's -----------------------------------------------------------------
 
-.PHONY: fuzz-headers fuzz-headers-smoke
-
 HEADERS_SRC := $(addprefix user/,address.c exposition_choose.c gzip.c log.c)
 
 $(O)/fuzz/fuzz_headers: tests/fuzz/fuzz_headers.c $(HEADERS_SRC) $(wildcard user/*.h)

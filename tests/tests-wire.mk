@@ -2,8 +2,6 @@
 # Tests of what reads requests and responses off sockets: the fuzzer, and test cases of others.
 # Included by tests.mk. No root; all with sanitizers.
 
-.PHONY: fuzz-wire fuzz-wire-smoke
-
 WIRE_O      := $(O)/wire
 WIRE_SRC    := $(wildcard user/wire/*.c) user/utf8.c
 WIRE_DEPS   := $(WIRE_SRC) $(wildcard user/*.h user/wire/*.h)
