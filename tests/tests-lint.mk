@@ -3,7 +3,7 @@
 # tests.mk. Silent, or it fails: a remark is mended, or answered where it stands with NOLINT and the
 # reason. What is off everywhere, and why, stands in .clang-tidy and tests/cppcheck.suppressions.
 #
-# `make check` has cppcheck of it: clang-tidy and the analyser take a quarter of an hour on two CPUs.
+# `make check` has cppcheck of it; the rest takes a quarter of an hour on two CPUs.
 
 .PHONY: lint lint-all cppcheck clang-tidy
 
