@@ -62,7 +62,7 @@ builds-shim-%:
 		$(PYTHONS)/$*/bin/python -X dev -m pytest -q -p no:cacheprovider tests/shim
 
 # The marker against musl, Alpine's C library: it compiles without a warning, needs musl alone, and
-# has its three marks. Debian has no Python for musl that could load it. Python's headers lie beside
+# has its three marks; `make builds` loads it into a Python for musl. Python's headers lie beside
 # those of the other C library: links lead to them alone.
 .PHONY: musl-check
 MUSL_O := $(O)/tests/musl
