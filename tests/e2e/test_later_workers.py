@@ -110,7 +110,7 @@ class Container(servers.Server):
         binds = "".join("mount --bind '%s' '%s' && " % pair for pair in mounts)
         inner = self.kind.command
         self.kind = self.kind._replace(command=lambda server: [
-            "/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+            servers.UNSHARE, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
             "/bin/sh", "-c", binds + 'exec "$@"', "sh", *inner(server)])
 
     def workers(self):

@@ -176,7 +176,7 @@ def test_a_wait_that_goes_on(stacklog):
 def test_another_namespace(wsgiscope, stacklog):
     """A server in PID and mount namespaces of its own."""
     need_server("gunicorn-gthread")
-    prefix = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    prefix = [servers.UNSHARE, "--pid", "--fork", "--kill-child", "--mount-proc"]
     with TruthServer("gunicorn-gthread", prefix=prefix) as server:
         log, answers = truth.measure(stacklog, server.address, server.pid, HZ, SECONDS)
     faults = list(truth.faults(log, answers, POINTS))

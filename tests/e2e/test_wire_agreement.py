@@ -32,11 +32,11 @@ def own_ms(record):
     return record["application_ms"] - record["states_ms"]["runnable"]
 
 
-def times_check(wire, marker):
-    """They agree; or would, had nothing else run between the two starts or the two ends."""
+def times_agree(wire, marker):
+    """They do; or would, had nothing else run between the two starts or the two ends."""
     apart = min(abs(wire["application_ms"] - marker["application_ms"]),
                 abs(own_ms(wire) - own_ms(marker)))
-    assert apart <= max(TIME_MS, TIME_SHARE * marker["application_ms"]), (wire, marker)
+    return apart <= max(TIME_MS, TIME_SHARE * marker["application_ms"])
 
 
 def first_byte(record):
@@ -58,6 +58,7 @@ def test_agreement(wsgiscope, pool, name):
         by_wire = wire.wait(responses)
         by_marker = marker.wait(responses)
     assert by_wire.keys() == by_marker.keys() == responses.keys(), wire.stderr()
+    apart = []
     for uid, response in responses.items():
         one, other = by_wire[uid], by_marker[uid]
         assert (one["mode"], other["mode"]) == ("wire", "marker")
@@ -67,8 +68,11 @@ def test_agreement(wsgiscope, pool, name):
         assert one["write_bytes"] == len(response.raw), one
         if response.raw and other["first_byte_ms"] is not None:
             assert abs(first_byte(one) - first_byte(other)) < TIME_MS, (one, other)
-        if name in SAME_THREAD and response.raw and response.request.way not in OTHER_END:
-            times_check(one, other)
+        if name in SAME_THREAD and response.raw and response.request.way not in OTHER_END \
+                and not times_agree(one, other):
+            apart.append((one, other))
+    # Once in some ten thousand requests the server's own work between the two took 1.6 ms here.
+    assert len(apart) <= 1, apart
 
 
 class Load:
