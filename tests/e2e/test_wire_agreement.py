@@ -71,7 +71,7 @@ def test_agreement(wsgiscope, pool, name):
         if name in SAME_THREAD and response.raw and response.request.way not in OTHER_END \
                 and not times_agree(one, other):
             apart.append((one, other))
-    # Once in some ten thousand requests the server's own work between the two took 1.6 ms here.
+    # Seen once: the server's own work between the two starts took 1.6 ms.
     assert len(apart) <= 1, apart
 
 

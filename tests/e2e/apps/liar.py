@@ -199,6 +199,16 @@ def lie_control_characters():
     tell(honest(path=b"/surrogates", route=text(b"\xff\xff\xff\xff\x00\xd8\x00\x00", 2, 4)))
 
 
+def tell_next(request, pointer):
+    """One more request, begun and ended, whatever its strings say by now."""
+    request.id += 1
+    TOLD[0] += 1
+    request.start_ns, request.end_ns, request.flags = 1, 0, 0
+    START(pointer, request.id, request.start_ns, -1)
+    request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
+    END(pointer)
+
+
 def lie_many_paths():
     """200,000 paths, all different, as fast as it goes; no lie but their number."""
     buffer = ctypes.create_string_buffer(64)
@@ -207,12 +217,7 @@ def lie_many_paths():
     pointer = ctypes.addressof(request)
     for number in range(200_000):
         buffer.value = b"/many/%018x" % (number * 2654435761 % 2**64)
-        request.id += 1
-        TOLD[0] += 1
-        request.start_ns, request.end_ns, request.flags = 1, 0, 0
-        START(pointer, request.id, request.start_ns, -1)
-        request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
-        END(pointer)
+        tell_next(request, pointer)
 
 
 LETTERS = bytes.maketrans(b"0123456789abcdef", b"abcdefghijklmnop")
@@ -238,12 +243,7 @@ def lie_forged_names(first, count, rate):
             buffer.value, where.len = value, len(value)
         buffers[3].value, route.len = b"/<%s>" % name, 18
         request.route = route if number % 2 else Str()
-        request.id += 1
-        TOLD[0] += 1
-        request.start_ns, request.end_ns, request.flags = 1, 0, 0
-        START(pointer, request.id, request.start_ns, -1)
-        request.end_ns, request.flags = 1001, CLOSED | EXHAUSTED
-        END(pointer)
+        tell_next(request, pointer)
         if number % 256 == 0:
             time.sleep(max(0, began + (number - first) / rate - time.monotonic()))
 
