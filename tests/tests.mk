@@ -21,16 +21,11 @@ PYTEST := $(PYTHON) -m pytest -q -p no:cacheprovider
 shim: python ## the marker's own tests, for $(PYTHON) (no root)
 	$(Q)PYTHONPATH=$(abspath $(O))/python $(PYTEST) tests/shim
 
-# Most tests wait most of the time: E2E_JOBS of them run at once, those marked `alone` after them.
 E2E_JOBS ?= 3
 
 e2e: all ## real servers, traced (root); E2E_JOBS test files at once
-	$(Q)export WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python; \
-	status=0; \
-	$(PYTEST) --durations=20 -n $(E2E_JOBS) --dist loadfile -m 'not slow and not alone' \
-		tests/e2e || status=1; \
-	$(PYTEST) --durations=20 -m 'not slow and alone' tests/e2e || status=1; \
-	exit $$status
+	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \
+		E2E_JOBS=$(E2E_JOBS) tests/e2e/run.sh $(PYTEST)
 
 gil-table: all ## the GIL experiment: GIL_TABLE=file gets its table (root; a minute)
 	$(Q)WSGISCOPE=$(abspath $(O))/wsgiscope PYTHONPATH=$(abspath $(O))/python \

@@ -157,6 +157,7 @@ def test_record(liar, count, tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as replay:
         seen = Seen(replay.stdout, count)
         talk = replay.stderr.read().decode()
+        shown = seen.shown()  # before the pipe is closed under its reader
     assert replay.returncode == 0, talk
-    check_told(told, seen.shown(), sum(counted(talk, "lost").values()))
+    check_told(told, shown, sum(counted(talk, "lost").values()))
     path.unlink()

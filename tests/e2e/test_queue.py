@@ -61,11 +61,10 @@ def test_header(traced, name, form):
 def test_bad_header(traced, value):
     """Nothing is made of it: the socket says it, or nobody."""
     sent = client.Request("sleep", 1, headers=[("X-Request-Start", value)])
-    client.fetch(traced.server.address, sent)
+    response = client.fetch(traced.server.address, sent)
     (record, entry), = traced.join([sent])
-    assert record["queue_source"] in ("socket", None), shown(record, entry)
-    if record["queue_source"]:
-        assert record["queue_ms"] < 100, shown(record, entry)
+    if record["queue_source"] is not None:
+        check_queue(record, entry, response.sent_ns, response.gone_ns)
     else:
         assert record["queue_ms"] is None
 
@@ -144,7 +143,6 @@ def test_client_that_connects_early(traced):
         client.receive_rest(sock)
     (record, entry), = traced.join([sent])
     check_queue(record, entry, sent_ns, gone_ns)
-    assert record["queue_ms"] < 100, shown(record, entry)
 
 
 def test_keep_alive(wsgiscope):
