@@ -28,6 +28,7 @@ AIM_LOST = 0.3  # percent at 99 Hz
 HZ, FAST_HZ = 99, 999
 DEPTH = 30
 PIECE_S = 1.0
+TURNS, TURN_S = 30, 0.06
 WARM_S = 10.5  # code that has been seen for long is looked at four times a second
 NEW_S = 0.3
 THREADS = 160
@@ -202,24 +203,28 @@ def sampled(command):
             process.wait()
 
 
-def measured(worker):
-    """(CPU ns of a piece of the work, percent of the time that it neither ran nor waited to). Of
-    the pieces the lower half is taken: somebody else disturbed the others more."""
-    result = worker.compute(PIECE_S)
-    pieces = sorted(result["pieces"])
-    stopped = result["wall"] - result["cpu"] - result["waited"]
-    return statistics.fmean(pieces[:len(pieces) // 2 + 1]), 100 * stopped / result["wall"]
+def measured(worker, free):
+    """(CPU of the worker's work over that of the same work by another one that nobody samples, the
+    median of neighbours; percent of the time that it neither ran nor waited to). The two take turns
+    on one CPU: its pace changes for seconds at a time."""
+    ratios, wall, stopped = [], 0, 0
+    for _ in range(TURNS):
+        taken, beside = worker.compute(TURN_S), free.compute(TURN_S)
+        ratios.append(statistics.fmean(taken["pieces"]) / statistics.fmean(beside["pieces"]))
+        wall += taken["wall"]
+        stopped += taken["wall"] - taken["cpu"] - taken["waited"]
+    return statistics.median(ratios), 100 * stopped / wall
 
 
 def lost_table(build, cycles, threads):
     """By pairs of neighbours: without, with."""
-    with worker_made(threads) as worker:
+    with worker_made(threads) as worker, worker_made(threads) as free:
         lost = {}
         for _ in range(cycles):
             for name, command in sampler_commands(build, worker.pid).items():
-                without, _ = measured(worker)
+                without, _ = measured(worker, free)
                 with sampled(command):
-                    taken, stopped = measured(worker)
+                    taken, stopped = measured(worker, free)
                 lost.setdefault(name, []).append((100 * (taken / without - 1), stopped))
     print(f"\na worker of {threads + 1} threads, {DEPTH} frames deep, at {HZ} Hz: percent, "
           f"median of {cycles} (least, most)")

@@ -28,7 +28,7 @@ def errors(log):
     like the end of a process. Threads may write into each other's lines, so not whole lines."""
     found = collections.Counter()
     for line in log.splitlines():
-        match = re.search(r"\b(\w+(?:Error|Exception)|Boom): .*|\bBoom\b.*|.*(segfault|CRITICAL|"
+        match = re.search(r"([A-Z]\w*(?:Error|Exception)|Boom): .*|\bBoom\b.*|.*(segfault|CRITICAL|"
                           r"Segmentation|core dumped|exit signal|:emerg|:crit|died|[Uu]nhandled "
                           r"object|Fatal Python|SystemExit).*", line)
         if match:
