@@ -36,22 +36,13 @@ __hidden struct thread *thread_get(void)
 	return t;
 }
 
-/*
- * To look how full the ring is costs a call: so it is done for every so many of a CPU's records
- * only, where the ring is large; then until user space is awake.
- */
 static __always_inline void emit_sized(void *record, __u32 size)
 {
-	__u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
-	__u64 flags = BPF_RB_NO_WAKEUP;
+	struct counters *c = counters_get();
 
 	if (!c)
 		return; /* never */
-	if (!(c->events[EVENT_RECORD] & wakeup_mask) &&
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&ring, record, size, flags))
+	if (bpf_ringbuf_output(&ring, record, size, wakeup_flags(c)))
 		__sync_fetch_and_add(&c->drops[DROP_RING_FULL], 1);
 	else
 		__sync_fetch_and_add(&c->events[EVENT_RECORD], 1);

@@ -181,6 +181,7 @@ static __always_inline void sample_take(void *ctx, struct scratch *scratch,
 static __always_inline void sample_emit(struct rec_sample *head, const __u32 room, __u64 now_ns)
 {
 	__u32 frames = head->python + head->native + head->kernel;
+	struct counters *c;
 	__u32 size;
 
 	barrier_var(frames);
@@ -192,12 +193,15 @@ static __always_inline void sample_emit(struct rec_sample *head, const __u32 roo
 	barrier_var(size);
 	if (size > sizeof(*head) + room * sizeof(struct rec_frame))
 		return;
-	if (bpf_ringbuf_output(&ring, head, size, wakeup_flags(size))) {
-		count_drop(DROP_RING_FULL);
+	c = counters_get();
+	if (!c)
+		return; /* never */
+	if (bpf_ringbuf_output(&ring, head, size, wakeup_flags(c))) {
+		__sync_fetch_and_add(&c->drops[DROP_RING_FULL], 1);
 		return;
 	}
-	count_event(EVENT_RECORD);
-	count_event(EVENT_SAMPLE);
+	__sync_fetch_and_add(&c->events[EVENT_RECORD], 1);
+	__sync_fetch_and_add(&c->events[EVENT_SAMPLE], 1);
 }
 
 SEC("perf_event")
@@ -209,7 +213,7 @@ int sample_clock(struct bpf_perf_event_data *ctx)
 	struct sample *s;
 	__u64 now_ns;
 
-	if (!process_find(current_tgid()))
+	if (!process_may_be(task->tgid))
 		return 0;
 	scratch = scratch_get(SCRATCH_CLOCK);
 	if (!scratch)

@@ -47,9 +47,9 @@ struct write_call {
 	__u32 wire;   /* 1: of a turn */
 };
 
-/* The read from a client that a thread is in. */
+/* The last read of a thread from a client. */
 struct read_call {
-	__u64 conn; /* 0: none; else it is of the thread's client */
+	__u64 conn; /* of the thread's client */
 	__u64 buffer;
 	__u32 kind; /* enum call_kind */
 	__u32 pad;
@@ -289,10 +289,16 @@ static __always_inline void processes_changed(void)
 	__sync_fetch_and_add(&processes_version, 1);
 }
 
-static __always_inline void count_event(enum event_count which)
+static __always_inline struct counters *counters_get(void)
 {
 	__u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline void count_event(enum event_count which)
+{
+	struct counters *c = counters_get();
 
 	if (c)
 		__sync_fetch_and_add(&c->events[which], 1);
@@ -300,8 +306,7 @@ static __always_inline void count_event(enum event_count which)
 
 static __always_inline void count_drops(enum drop_reason why, __u64 count)
 {
-	__u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
+	struct counters *c = counters_get();
 
 	if (c)
 		__sync_fetch_and_add(&c->drops[why], count);
@@ -324,14 +329,17 @@ static __always_inline bool turn_is_read(const struct rec_request *r)
 	return (r->flags & REC_F_WIRE) && (!r->writes.first_ns || (r->flags & REC_F_WIRE_INTERIM));
 }
 
-/* User space is woken once when much waits, not by every record from there on; it comes by itself
- * every tick. */
-static __always_inline __u64 wakeup_flags(__u32 size)
+/*
+ * For a record that goes out: user space is woken when much waits; it comes by itself every tick.
+ * To look how full the ring is costs a call: so it is done for every so many of a CPU's records
+ * only, where the ring is large; then until user space is awake. c: counters_get().
+ */
+static __always_inline __u64 wakeup_flags(const struct counters *c)
 {
-	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-
-	return waiting < wakeup_bytes && waiting + size >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP
-									: BPF_RB_NO_WAKEUP;
+	return c && !(c->events[EVENT_RECORD] & wakeup_mask) &&
+			       bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes
+		       ? BPF_RB_FORCE_WAKEUP
+		       : BPF_RB_NO_WAKEUP;
 }
 
 /* Who knows the time and the thread says them: to ask costs more than all the rest of a header. */

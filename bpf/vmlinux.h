@@ -218,6 +218,7 @@ struct pt_regs___entry {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs___entry {
 	__u64 regs[31];
+	__u64 orig_x0;
 	int syscallno;
 };
 #endif

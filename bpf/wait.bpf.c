@@ -7,20 +7,12 @@
  * The GIL: CPython waits for it on futexes inside its GIL structure (take_gil: cond, timed;
  * drop_gil: switch_cond; both: their mutexes), so the address tells (facts: Python/ceval_gil.c).
  */
-#include "state.bpf.h"
+#include "entry.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 #include <asm/unistd_64.h>
-#define ENTRY_CALL(regs) ((long)(regs)->orig_ax)
-#define ENTRY_ARG1(regs) ((regs)->di)
-#define ENTRY_ARG2(regs) ((regs)->si)
-#define ENTRY_ARG3(regs) ((regs)->dx)
 #elif defined(__TARGET_ARCH_arm64)
 #include <asm/unistd.h>
-#define ENTRY_CALL(regs) ((long)(regs)->syscallno)
-#define ENTRY_ARG1(regs) ((regs)->regs[0])
-#define ENTRY_ARG2(regs) ((regs)->regs[1])
-#define ENTRY_ARG3(regs) ((regs)->regs[2])
 #endif
 
 struct user_pollfd {
@@ -367,10 +359,8 @@ static __always_inline __u32 wait_call(struct waited *w, const struct pt_regs___
 
 __hidden __u32 wait_state(struct thread *t)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs___entry *regs = (void *)bpf_task_pt_regs(task);
 	struct waited waited = {};
-	__u32 state = wait_call(&waited, regs);
+	__u32 state = wait_call(&waited, entry_regs(bpf_get_current_task_btf()));
 
 	return state == STATE_COUNT ? wait_file(t, waited.file, waited.direction) : state;
 }

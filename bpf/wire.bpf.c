@@ -4,13 +4,11 @@
  * connections of its clients. Only what it has accepted counts, never what it has opened itself.
  * What a read means to the connection is turn.bpf.c's.
  */
+#include "entry.bpf.h"
 #include "turn.bpf.h"
 
 #define MSG_PEEK 2
 #define SHUT_RD	 0
-
-/* Traced reads under way on all CPUs: while there are none, no read's return is looked at. */
-static __u64 reads_open;
 
 /* --- reads ------------------------------------------------------------------------------------ */
 
@@ -35,65 +33,64 @@ static __always_inline struct thread *client_find(struct thread *t, struct file 
 	return t;
 }
 
-static __always_inline int wire_read_enter(enum call_kind kind, int fd, __u64 buffer, __u64 how)
+/* Which argument of a call are its MSG_ flags. */
+enum flags_place { FLAGS_NOWHERE, FLAGS_THIRD, FLAGS_FOURTH };
+
+static __always_inline __u64 recv_flags(const struct pt_regs___entry *regs, enum flags_place place)
+{
+	switch (place) {
+	case FLAGS_THIRD:
+		return ENTRY_ARG3(regs);
+	case FLAGS_FOURTH:
+		return ENTRY_ARG4(regs);
+	default:
+		return 0;
+	}
+}
+
+/* Looked at when it returns, by the arguments that it was called with: what has come is known then,
+ * and a program at its beginning would cost as much again. */
+static __always_inline int wire_read(enum call_kind kind, long ret, enum flags_place flags_place)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs___entry *regs;
 	struct file *file;
 	struct thread *t;
 	__u32 flags;
 	__u64 conn;
 
-	if (!process_may_be(task->tgid) || how & MSG_PEEK)
+	if (ret <= 0 || !process_may_be(task->tgid))
+		return 0;
+	regs = entry_regs(task);
+	if (recv_flags(regs, flags_place) & MSG_PEEK)
 		return 0;
 	t = thread_find_of(task);
 	if (!flags_find(task->tgid, t, &flags) || !(flags & PROCESS_WIRE))
 		return 0;
-	file = file_of_fd(fd);
+	file = file_of_fd((int)ENTRY_ARG1(regs));
 	conn = file ? conn_of_file(file) : 0;
 	t = conn ? client_find(t, file, conn) : NULL;
 	/* Of a connection that the server will not write to any more, what still comes (the body
 	 * that it would not read, before it closes) is of no request. */
 	if (!t || is_shut_down(file))
 		return 0;
-	if (!t->read.conn)
-		__sync_fetch_and_add(&reads_open, 1);
 	t->read.conn = conn;
-	t->read.buffer = buffer;
+	t->read.buffer = ENTRY_ARG2(regs);
 	t->read.kind = kind;
-	return 0;
-}
-
-static __always_inline int wire_read_exit(long ret)
-{
-	struct thread *t;
-
-	if (!reads_open)
-		return 0;
-	t = thread_find();
-	if (!t || !t->read.conn)
-		return 0;
-	__sync_fetch_and_add(&reads_open, -1);
-	turn_read(t, ret);
-	t->read.conn = 0;
-	return 0;
+	return turn_read(t, ret);
 }
 
 #define WIRE_READ_CALL(name, kind, flags)                                                          \
-	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
-	int wire_enter_##name(struct trace_event_raw_sys_enter *ctx)                               \
-	{                                                                                          \
-		return wire_read_enter(kind, (int)ctx->args[0], ctx->args[1], flags);              \
-	}                                                                                          \
 	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
 	int wire_exit_##name(struct trace_event_raw_sys_exit *ctx)                                 \
 	{                                                                                          \
-		return wire_read_exit(ctx->ret);                                                   \
+		return wire_read(kind, ctx->ret, flags);                                           \
 	}
 
-WIRE_READ_CALL(read, CALL_BUFFER, 0)
-WIRE_READ_CALL(readv, CALL_VECTOR, 0)
-WIRE_READ_CALL(recvfrom, CALL_BUFFER, ctx->args[3])
-WIRE_READ_CALL(recvmsg, CALL_MESSAGE, ctx->args[2])
+WIRE_READ_CALL(read, CALL_BUFFER, FLAGS_NOWHERE)
+WIRE_READ_CALL(readv, CALL_VECTOR, FLAGS_NOWHERE)
+WIRE_READ_CALL(recvfrom, CALL_BUFFER, FLAGS_FOURTH)
+WIRE_READ_CALL(recvmsg, CALL_MESSAGE, FLAGS_THIRD)
 
 /* --- accept, close ---------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * sockets) is not a connection with a request, and is left alone after one look-up. What a write
  * means to a turn is turn.bpf.c's.
  */
+#include "entry.bpf.h"
 #include "turn.bpf.h"
 #include "table.bpf.h"
 #include "write.bpf.h"
@@ -114,16 +115,17 @@ WRITE_CALL(splice, CALL_FILE, ctx->args[2], 0, 0)
  * as mod_wsgi's daemons do when they have the request's head. Attached only while such a server is
  * traced.
  */
-static __always_inline int read_enter(int fd)
+static __always_inline int read_note(void)
 {
-	struct process *p = process_find(current_tgid());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct process *p = process_find(task->tgid);
 	struct thread *t;
 	struct file *file;
 	__u64 conn;
 
 	if (!p || !(p->flags & (PROCESS_FD_HIDDEN | PROCESS_TOLD_FD_HIDDEN)))
 		return 0;
-	file = file_of_fd(fd);
+	file = file_of_fd((int)ENTRY_ARG1(entry_regs(task)));
 	conn = file ? conn_of_file(file) : 0;
 	if (!conn || BPF_CORE_READ(sock_of_file(file), sk_type) != SOCK_STREAM)
 		return 0;
@@ -134,10 +136,10 @@ static __always_inline int read_enter(int fd)
 }
 
 #define READ_CALL(name)                                                                            \
-	SEC("tracepoint/syscalls/sys_enter_" #name)                                                \
-	int enter_##name(struct trace_event_raw_sys_enter *ctx)                                    \
+	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
+	int exit_##name(struct trace_event_raw_sys_exit *ctx)                                      \
 	{                                                                                          \
-		return read_enter((int)ctx->args[0]);                                              \
+		return read_note();                                                                \
 	}
 
 READ_CALL(read)

@@ -117,9 +117,8 @@ static enum probe_group group_of(const struct bpf_program *program)
 		return GROUP_NONE;
 	if (!strncmp(bpf_program__name(program), "wire_", 5))
 		return GROUP_WIRE;
-	return strstr(section, "sys_enter_read") || strstr(section, "sys_enter_recv")
-		       ? GROUP_READS
-		       : GROUP_ALWAYS;
+	return strstr(section, "sys_exit_read") || strstr(section, "sys_exit_recv") ? GROUP_READS
+										    : GROUP_ALWAYS;
 }
 
 /* What is not wanted the kernel need not check. */

@@ -26,10 +26,9 @@ static const char *const notes[] = {"request_start", "request_end"};
 static const char *const syscalls[] = {"write",	   "writev",	 "sendto", "sendmsg",
 				       "sendmmsg", "sendfile64", "splice"};
 /* Of some the tracer watches one end only. */
-static const char *const wired[] = {
-	"sys_enter_read",     "sys_exit_read",	   "sys_enter_readv",	"sys_exit_readv",
-	"sys_enter_recvfrom", "sys_exit_recvfrom", "sys_enter_recvmsg", "sys_exit_recvmsg",
-	"sys_exit_accept",    "sys_exit_accept4",  "sys_enter_close",	"sys_enter_shutdown"};
+static const char *const wired[] = {"sys_exit_read",	"sys_exit_readv",    "sys_exit_recvfrom",
+				    "sys_exit_recvmsg", "sys_exit_accept",   "sys_exit_accept4",
+				    "sys_enter_close",	"sys_enter_shutdown"};
 
 struct links {
 	struct bpf_link *link[LINKS_MAX];

@@ -201,6 +201,30 @@ def test_open_before(wsgiscope):
         assert connection.fetch(Request("list", keep=True)).status == 200
 
 
+NR_RECVFROM = {"x86_64": "45", "aarch64": "207"}[os.uname().machine]
+
+
+def is_reading(pid):
+    with open("/proc/%d/syscall" % pid, encoding="ascii") as stream:
+        return stream.read().split()[0] == NR_RECVFROM
+
+
+def test_reading_before(wsgiscope):
+    """A worker that was in its read() before the tracer: what comes then is its request, as an
+    incident's next one is."""
+    with servers.Server("gunicorn-sync", "plain") as server, \
+            client.connect(server.address) as sock:
+        assert procs.until(lambda: any(map(is_reading, procs.tree(server.pid))), 10)
+        with wire(server) as tracer:
+            request = Request("list")
+            sock.sendall(request.encode())
+            raw = client.receive_rest(sock)
+            record, = seen(tracer, [request])
+    assert record["mode"] == "wire" and record["status"] == 200, record
+    assert record["write_bytes"] == len(raw), record
+    assert record["request_bytes"] == len(request.encode()), record
+
+
 def test_unanswered(wsgiscope, pool):
     """uWSGI closes without a byte when the application raises in the call."""
     server = pool("uwsgi", "plain")

@@ -55,7 +55,7 @@ static __u64 native_pid_tgid(void)
 
 struct ring_map ring;
 struct counters_map counters;
-const volatile __u64 wakeup_bytes;
+const volatile __u64 wakeup_bytes, wakeup_mask;
 
 static struct code_seen native_codes[CODE_SLOTS];
 static struct counters native_counters;
