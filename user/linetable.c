@@ -77,6 +77,10 @@ struct byte_reader {
 	const uint8_t *at, *end;
 };
 
+/* CPython's numbers are ints. What has more bits is none, and is cut so that no table is long
+ * enough for the sum of all that it adds to a line to overflow. */
+#define VARINT_BITS 36
+
 /* Six bits a byte, the least first; the seventh bit says that more follow. */
 static uint64_t varint_take(struct byte_reader *reader)
 {
@@ -85,7 +89,7 @@ static uint64_t varint_take(struct byte_reader *reader)
 	for (unsigned int shift = 0; reader->at < reader->end; shift += 6) {
 		uint8_t byte = *reader->at++;
 
-		if (shift < 60)
+		if (shift < VARINT_BITS)
 			value |= (uint64_t)(byte & 0x3f) << shift;
 		if (!(byte & 0x40))
 			break;

@@ -30,6 +30,9 @@ def lines_write(corpus):
             for kind in range(3):
                 (corpus / f"{module.__name__}-{index}-{kind}").write_bytes(
                     bytes([kind]) + struct.pack("=I", code.co_firstlineno) + table)
+    # Entries of kind 14, each as many lines on as a varint can say: more than a number holds.
+    apart = bytes([0x80 | 14 << 3, 0x7e]) + b"\x7f" * 9 + b"\x3f" + bytes(3)
+    (corpus / "apart").write_bytes(bytes([2]) + struct.pack("=I", 1) + 64 * apart)
 
 
 def headers_write(corpus):
