@@ -43,7 +43,9 @@ static void strings_encode(const struct event_request *from, struct rec_request 
 	/* The path is one text, which has the room of both. */
 	if (script)
 		string_put(out, STR_SCRIPT, &none, path.ptr, script);
-	string_put(out, STR_PATH, &from->path, path.ptr + script, path.bytes - script);
+	/* A path that was not read has no address to count from. */
+	string_put(out, STR_PATH, &from->path, script ? path.ptr + script : path.ptr,
+		   path.bytes - script);
 	string_put(out, STR_QUEUE, &from->queue, from->queue.text.ptr, from->queue.text.bytes);
 	string_put(out, STR_TRACEPARENT, &from->traceparent, from->traceparent.text.ptr,
 		   from->traceparent.text.bytes);

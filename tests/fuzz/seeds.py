@@ -43,6 +43,13 @@ TURNS = {
                 (READ, GET), (READ_UNSEEN, b"x" * 200), (WRITE, OK), (CLOSE, b"")],
 }
 
+# What fuzzing has found.
+TURNS_FOUND = {
+    "a path that was not read": bytes.fromhex(
+        "003e504f5300000000004000000000000000476fb46eb474b4b4b47c330000806000000000000000"
+        "45acd52b9a55000000ff000024000000000000b4ff000045ac01c8b4ff"),
+}
+
 PATTERNS = {
     "names": b"/issue/{n}/edit\n/issue/42/edit\n/issue//edit\n/issue/42\n/issue/42/edit/\n",
     "rest": b"/static/{file...}\n/static/a/b\n/static/\n/static\n/static//a\n/caf\xc3\xa9\n",
@@ -68,3 +75,5 @@ for name, lines in PATTERNS.items():
 for name, operations in TURNS.items():
     (corpus / "fuzz_turns" / name).write_bytes(
         b"".join(bytes([kind, len(data)]) + data for kind, data in operations))
+for name, data in TURNS_FOUND.items():
+    (corpus / "fuzz_turns" / name.replace(" ", "-")).write_bytes(data)
