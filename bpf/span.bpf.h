@@ -17,7 +17,9 @@ struct span {
 	__u64 now;
 	__u32 what; /* enum rec_wire_what */
 	__u32 bytes;
-	bool held; /* the address is in the turn's record instead */
+	/* 1: the address is in the turn's record instead. As wide as the rest: of a structure that
+	 * a global function gets, Linux 5.15 wants every byte written, padding too. */
+	__u64 held;
 };
 
 /* The bytes, in the ring; NULL: they could not be had, counted. room: a power of two, for the ring
@@ -191,7 +193,7 @@ static __always_inline void held_emit(struct rec_request *r, enum rec_turn_strin
 		.now = now,
 		.what = which == TURN_READ ? WIRE_READ : WIRE_WRITTEN,
 		.bytes = string->bytes,
-		.held = true,
+		.held = 1,
 	};
 
 	if (!string->bytes)
