@@ -4,7 +4,6 @@ missing, and such a skip is a failure where CI=true. Run from the checkout, as r
 WSGISCOPE=build/wsgiscope /usr/bin/python3 -m pytest tests/e2e"""
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -15,6 +14,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "apps")]
 import procs  # noqa: E402
 import servers  # noqa: E402
 import tracer as tracer_module  # noqa: E402
+from mounts import pytest_sessionfinish, pytest_sessionstart  # noqa: E402,F401
 
 PROGRAMS = {
     "gunicorn": "/usr/bin/gunicorn", "uwsgi": "/usr/bin/uwsgi",
@@ -71,25 +71,6 @@ def marker():
     if not os.path.isdir(os.path.join(servers.marker_path(), "wsgiscope")):
         pytest.skip("the marker is not built in %s (make python)" % servers.marker_path())
     return servers.marker_path()
-
-
-TRACEFS = os.path.dirname(tracer_module.UPROBE_EVENTS)
-mounted = []
-
-
-def pytest_sessionstart(session):
-    """tracefs is mounted for the run where it is not (the tracer needs no mount; the tests look at
-    it), by the process whose workers run the tests."""
-    if (not hasattr(session.config, "workerinput") and os.geteuid() == 0 and
-            not os.path.exists(tracer_module.UPROBE_EVENTS) and
-            not subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACEFS],
-                               check=False).returncode):
-        mounted.append(TRACEFS)
-
-
-def pytest_sessionfinish():
-    for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(scope="session")
