@@ -65,7 +65,7 @@ static __always_inline void span_emit_in(const struct span *span, const __u32 ro
 	out->offset = span->offset;
 	out->what = span->what;
 	out->bytes = span->bytes;
-	bpf_ringbuf_submit(out, wakeup_flags(counters_get()));
+	bpf_ringbuf_submit(out, wakeup_flags_large(sizeof(*out) + room));
 }
 
 __noinline int span_emit(const struct span *span)

@@ -342,6 +342,16 @@ static __always_inline __u64 wakeup_flags(const struct counters *c)
 		       : BPF_RB_NO_WAKEUP;
 }
 
+/* The same for what is large and seldom, and may come in a burst that no record interrupts: it is
+ * looked each time. User space is woken once, by what makes it much. */
+static __always_inline __u64 wakeup_flags_large(__u32 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	return waiting < wakeup_bytes && waiting + size >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP
+									: BPF_RB_NO_WAKEUP;
+}
+
 /* Who knows the time and the thread says them: to ask costs more than all the rest of a header. */
 static __always_inline void header_fill(struct rec_header *h, __u16 kind, __u32 size,
 					__u64 pid_tgid, __u64 time_ns)
