@@ -188,6 +188,8 @@ static __always_inline void turn_look(struct thread *t, struct rec_request *r, _
 {
 	bool mine = t->key == conn && t->id == r->id;
 
+	if (mine && sample_waits)
+		sample_wait_missed(bpf_get_current_task_btf()); /* before the record goes out */
 	if (mine && t->account.serving && !t->account.mixed && !(r->flags & REC_F_STATES_MIXED)) {
 		account_look(t, r, now);
 		return;
