@@ -57,6 +57,16 @@ def wait_gone(pids, seconds):
     return [pid for pid in pids if alive(pid)]
 
 
+def send(pid, number):
+    """Whether the process was there to get the signal: many end by themselves or by their parent's
+    hand at any time."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def until(condition, seconds, step=0.02):
     """Polls until the condition is true; its value, or False after the deadline."""
     deadline = time.monotonic() + seconds

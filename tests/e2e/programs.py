@@ -49,7 +49,7 @@ class Program:
             self.process.wait()
         left = procs.wait_gone(procs.session(self.process.pid), 5)
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            procs.send(pid, signal.SIGKILL)
         err = self.stderr()
         shutil.rmtree(self.directory)
         assert not left, "%s left %r\n%s" % (self.command, left, err[-2000:])

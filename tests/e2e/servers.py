@@ -251,7 +251,7 @@ class Server:
         inside = self.process.args[0] == UNSHARE
         if self.process.poll() is None:
             for pid in tree[1:2] if inside else [self.pid]:
-                os.kill(pid, signal.SIGTERM)
+                procs.send(pid, signal.SIGTERM)
         return 1 if inside else 10
 
     def stop(self):
@@ -263,7 +263,7 @@ class Server:
             self.process.wait()
         left = procs.wait_gone(procs.session(self.pid), 5)
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            procs.send(pid, signal.SIGKILL)
         log = self.log()
         shutil.rmtree(self.directory)
         assert not left, "%s left %r:\n%s" % (self.kind.name, left, log[-4000:])

@@ -81,7 +81,7 @@ class Container:
 
     def __exit__(self, *_):
         for pid in procs.tree(self.process.pid)[1:2]:
-            os.kill(pid, signal.SIGTERM)
+            procs.send(pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         self.process.kill()

@@ -124,7 +124,7 @@ class Container(servers.Server):
         """The first process of a PID namespace takes no signal that it does not handle."""
         first = [pid for pid in procs.tree(self.pid) if procs.parent(pid) == self.pid]
         for pid in first:
-            os.kill(pid, signal.SIGTERM)
+            procs.send(pid, signal.SIGTERM)
         procs.wait_gone(first, 5)
         return super().stop()
 

@@ -79,15 +79,6 @@ def worker_of(server):
     return workers[0] if workers else None
 
 
-def kill_worker(pid, number):
-    """Whether it was there still: its server ends it, too, after so many requests."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def disturb(gunicorn, uwsgi, seconds):
     """Ends, kills and reloads workers for so long. How many were killed."""
     killed = 0
@@ -98,9 +89,9 @@ def disturb(gunicorn, uwsgi, seconds):
         steps = steps[1:] + steps[:1]
         pid = worker_of(gunicorn)
         if step == "term" and pid:
-            kill_worker(pid, signal.SIGTERM)
+            procs.send(pid, signal.SIGTERM)
         elif step == "kill" and pid:
-            killed += kill_worker(pid, signal.SIGKILL)
+            killed += procs.send(pid, signal.SIGKILL)
         elif step == "hup-gunicorn":
             os.kill(gunicorn.pid, signal.SIGHUP)
         elif step == "hup-uwsgi":

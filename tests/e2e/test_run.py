@@ -445,4 +445,4 @@ def test_run_that_is_killed_takes_its_tracer_along(wsgiscope):
         program.process.wait()
         assert not procs.wait_gone(tracers, 15)
         for pid in servers_left:
-            os.kill(pid, signal.SIGTERM)
+            procs.send(pid, signal.SIGTERM)
