@@ -37,7 +37,8 @@ FAILED = os.environ.get("WSGISCOPE_FAILED")  # run.sh: where to tell what failed
 def pytest_runtest_logreport(report):
     if FAILED and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         with open(FAILED, "a", encoding="utf-8") as stream:
-            print(report.when, report.nodeid, file=stream)
+            once = "unnoticed" in report.keywords
+            print("once" if once else report.when, report.nodeid, file=stream)
 
 
 FINDINGS = os.environ.get("WSGISCOPE_FINDINGS")  # `make sanitize`: the sanitizers' folder

@@ -5,8 +5,8 @@
 # time, E2E_JOBS files at once, then those marked `alone`. Then whatever failed, three times more
 # with nothing beside it: a bound that this machine's noise broke holds then, and what is broken
 # does not. It is named at the end either way. More than three failures (a fixture that many tests
-# of a file share is one), one in a test's teardown (something was left behind) or a run that ended
-# early are not looked at again.
+# of a file share is one), one in a test's teardown (something was left behind), one of a test
+# marked `unnoticed` or a run that ended early are not looked at again.
 set -u
 folder=$(dirname "$0")
 WSGISCOPE_FAILED=$(mktemp)  # conftest.py: a line a failure, its phase and the test

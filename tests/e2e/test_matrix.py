@@ -16,6 +16,8 @@ import servers
 from cases import CASES, requests
 from tracer import Tracer
 
+pytestmark = pytest.mark.unnoticed
+
 REPEAT = 2
 SENT_ROUNDS = 3
 

@@ -20,6 +20,8 @@ import procs
 from test_hostile_tracers import MIX, mix, untraced
 from tracer import Tracer, loaded_programs, probes
 
+pytestmark = pytest.mark.unnoticed
+
 ATTACHES = int(os.environ.get("STORM_ATTACHES", "20"))
 KILLS = int(os.environ.get("STORM_KILLS", "8"))
 AT_ONCE = 5

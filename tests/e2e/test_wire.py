@@ -367,6 +367,7 @@ def test_mod_wsgi_daemon(wsgiscope, pool):
         assert record["socket"] == "unix" and record["mode"] == "wire", record
 
 
+@pytest.mark.unnoticed
 def test_detach(wsgiscope, pool):
     """A tracer that ends or is killed under load changes nothing."""
     server = pool("gunicorn-gthread", "plain")
