@@ -164,7 +164,8 @@ static __always_inline bool code_send(struct rec_raw_code *raw, const struct pys
 				      window_word(raw, layout->code_file - start));
 	raw->lines_bytes = object_read(raw->lines, sizeof(raw->lines),
 				       window_word(raw, layout->code_lines - start));
-	return !bpf_ringbuf_output(&ring, raw, sizeof(*raw), wakeup_flags_large(sizeof(*raw)));
+	return !bpf_ringbuf_output(&ring, raw, sizeof(*raw),
+				   wakeup_flags_large(ring_waiting(), sizeof(*raw)));
 }
 
 /*

@@ -54,6 +54,7 @@ static __always_inline struct rec_wire_bytes *span_reserve(const struct span *sp
 
 static __always_inline void span_emit_in(const struct span *span, const __u32 room)
 {
+	__u64 waiting = ring_waiting();
 	struct rec_wire_bytes *out = span_reserve(span, room);
 
 	if (!out)
@@ -65,7 +66,7 @@ static __always_inline void span_emit_in(const struct span *span, const __u32 ro
 	out->offset = span->offset;
 	out->what = span->what;
 	out->bytes = span->bytes;
-	bpf_ringbuf_submit(out, wakeup_flags_large(sizeof(*out) + room));
+	bpf_ringbuf_submit(out, wakeup_flags_large(waiting, sizeof(*out) + room));
 }
 
 __noinline int span_emit(const struct span *span)

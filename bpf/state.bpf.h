@@ -329,6 +329,12 @@ static __always_inline bool turn_is_read(const struct rec_request *r)
 	return (r->flags & REC_F_WIRE) && (!r->writes.first_ns || (r->flags & REC_F_WIRE_INTERIM));
 }
 
+/* What waits in the ring for user space, in bytes. */
+static __always_inline __u64 ring_waiting(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+}
+
 /*
  * For a record that goes out: user space is woken when much waits; it comes by itself every tick.
  * To look how full the ring is costs a call: so it is done for every so many of a CPU's records
@@ -336,20 +342,21 @@ static __always_inline bool turn_is_read(const struct rec_request *r)
  */
 static __always_inline __u64 wakeup_flags(const struct counters *c)
 {
-	return c && !(c->events[EVENT_RECORD] & wakeup_mask) &&
-			       bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes
+	return c && !(c->events[EVENT_RECORD] & wakeup_mask) && ring_waiting() >= wakeup_bytes
 		       ? BPF_RB_FORCE_WAKEUP
 		       : BPF_RB_NO_WAKEUP;
 }
 
-/* The same for what is large and seldom, and may come in a burst that no record interrupts: it is
- * looked each time. User space is woken once, by what makes it much. */
-static __always_inline __u64 wakeup_flags_large(__u32 size)
+/*
+ * The same for what is large and seldom, and may come in a burst that no record interrupts: it is
+ * looked each time, and user space is woken by what fills another wakeup_bytes, a power of two.
+ * waiting: before room for this record was made.
+ */
+static __always_inline __u64 wakeup_flags_large(__u64 waiting, __u32 size)
 {
-	__u64 waiting = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u64 after = waiting + ((size + BPF_RINGBUF_HDR_SZ + 7) & ~7u);
 
-	return waiting < wakeup_bytes && waiting + size >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP
-									: BPF_RB_NO_WAKEUP;
+	return (waiting ^ after) & ~(wakeup_bytes - 1) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* Who knows the time and the thread says them: to ask costs more than all the rest of a header. */
