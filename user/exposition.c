@@ -138,8 +138,10 @@ static void le_fill(struct page *page, const struct settings_bounds *bounds, uns
 	}
 	begin[bounds->count + 1] = page->le_text.bytes;
 	for (size_t i = 0; i <= bounds->count; i++)
-		page->le[i] = (struct metric_labels){page->le_text.text + begin[i],
-						     begin[i + 1] - begin[i]};
+		page->le[i] = page->le_text.text
+				      ? (struct metric_labels){page->le_text.text + begin[i],
+							       begin[i + 1] - begin[i]}
+				      : no_labels; /* no memory: the page ends with that */
 }
 
 static void exemplar_put(struct text_buffer *out, const struct exemplar *exemplar)

@@ -57,6 +57,15 @@ def wait_gone(pids, seconds):
     return [pid for pid in pids if alive(pid)]
 
 
+def catches(pid, number):
+    """Whether the process takes the signal by now: it has a handler, or a signalfd, for which a
+    signal is blocked."""
+    with open("/proc/%d/status" % pid, encoding="ascii") as stream:
+        masks = [int(line.split()[1], 16) for line in stream
+                 if line.startswith(("SigBlk:", "SigCgt:"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def send(pid, number):
     """Whether the process was there to get the signal: many end by themselves or by their parent's
     hand at any time."""
