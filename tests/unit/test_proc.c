@@ -23,6 +23,20 @@
 
 #include "proc.h"
 
+/* By the names in its folder: those that it has made, and thread sanitizer's own. */
+static int threads_there(pid_t pid)
+{
+	char pattern[64];
+	glob_t found;
+	int count;
+
+	snprintf(pattern, sizeof(pattern), "/proc/%d/task/[0-9]*", pid);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	count = (int)found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
 /* A child that has done its preparations and waits to be ended. */
 struct child {
 	pid_t pid;
@@ -91,7 +105,7 @@ static void test_stat_of_odd_names(void **state)
 		assert_int_equal(proc_stat_read(child.pid, &stat), 0);
 		assert_string_equal(stat.comm, names[i]);
 		assert_int_equal(stat.parent, getpid());
-		assert_int_equal(stat.threads, 1);
+		assert_int_equal(stat.threads, threads_there(child.pid));
 		child_end(&child);
 	}
 }
@@ -115,9 +129,10 @@ static void test_threads(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, thread_wait, &lock), 0);
 	assert_int_equal(proc_stat_read(getpid(), &stat), 0);
-	assert_int_equal(stat.threads, 4);
+	assert_true(stat.threads >= 4);
+	assert_int_equal(stat.threads, threads_there(getpid()));
 	count = proc_threads(getpid(), &tids);
-	assert_int_equal(count, 4);
+	assert_int_equal(count, stat.threads);
 	for (int i = 1; i < count; i++)
 		assert_true(tids[i] > tids[i - 1]);
 	/* /proc opens a thread's number, but it is no process. */
