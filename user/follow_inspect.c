@@ -392,11 +392,16 @@ void process_meet(struct follow *follow, pid_t pid)
 {
 	struct worker worker;
 	struct followed *process;
+	int err = process_look(follow, pid, &worker);
 
-	if (process_look(follow, pid, &worker) || !worker.has_marker ||
-	    process_follow(follow, &worker))
+	if (!err && worker.has_marker)
+		err = process_follow(follow, &worker);
+	if (err == -ESRCH)
 		return;
+	/* While it is being loaded not all of it is there to be read: nothing else would tell. */
 	process = pid_table_find(&follow->table, pid);
+	if (!process)
+		process = process_add(follow, pid, worker.parent);
 	if (process)
 		inspect_schedule(process, clock_now_ns());
 }

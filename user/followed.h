@@ -95,7 +95,7 @@ void inspect_due(struct follow *follow, struct followed *process, uint64_t now_n
 int process_look(struct follow *follow, pid_t pid, struct worker *out);
 /* A process from now on, as it was found. 0 or -errno, message printed. */
 int process_follow(struct follow *follow, const struct worker *worker);
-/* A process that may have a marker: looked at now, followed if so. */
+/* A process that may have a marker: looked at now and in the next seconds, followed if so. */
 void process_meet(struct follow *follow, pid_t pid);
 /* It is none of ours any more. */
 void process_forget(struct follow *follow, struct followed *process);

@@ -34,7 +34,8 @@ struct file_facts {
 	dev_t device;	/* as the maps have it */
 	uint64_t inode; /* 0: an empty slot */
 	struct worker_file file;
-	int64_t read_ns; /* CLOCK_MONOTONIC */
+	struct timespec changed; /* its status: an inode number may be used again at once */
+	int64_t read_ns;	 /* CLOCK_MONOTONIC */
 	struct python_runtime python;
 	struct elf_probe gc_start, gc_done;
 	bool is_marker;
@@ -197,6 +198,13 @@ static bool facts_are_of(const struct file_facts *facts, const struct file_facts
 	       wanted->read_ns - facts->read_ns < FACTS_LIFE_NS;
 }
 
+static bool is_same_file(const struct file_facts *one, const struct file_facts *other)
+{
+	return one->file.inode == other->file.inode && one->file.device == other->file.device &&
+	       one->changed.tv_sec == other->changed.tv_sec &&
+	       one->changed.tv_nsec == other->changed.tv_nsec;
+}
+
 /* Reads what is not remembered of the opened file into *slot. */
 static int facts_renew(int fd, const char *name, struct file_facts *facts, struct file_facts *slot)
 {
@@ -206,8 +214,8 @@ static int facts_renew(int fd, const char *name, struct file_facts *facts, struc
 	if (fstat(fd, &st))
 		return -errno;
 	facts->file = (struct worker_file){st.st_dev, st.st_ino};
-	if (facts_are_of(slot, facts) && slot->file.inode == facts->file.inode &&
-	    slot->file.device == facts->file.device)
+	facts->changed = st.st_ctim;
+	if (facts_are_of(slot, facts) && is_same_file(slot, facts))
 		return 0;
 	err = facts_read(fd, name, facts);
 	if (!err)
@@ -231,7 +239,8 @@ static int facts_find(pid_t pid, const struct proc_mapping *mapping, const char 
 	_Static_assert(FACTS_SLOTS == 1 << (64 - 53), "the hash's upper bits are the slot");
 	*out = slot;
 	/* What may be armed must be opened each time: only stat() tells which file it is. */
-	if (facts_are_of(slot, &facts) && !slot->is_marker && slot->python.kind == PYTHON_NONE)
+	if (facts_are_of(slot, &facts) && !slot->is_marker && slot->python.kind == PYTHON_NONE &&
+	    !name_is_marker(name))
 		return 0;
 	fd = proc_mapping_open(pid, mapping);
 	if (fd < 0)

@@ -274,6 +274,25 @@ static void test_marker_replaced(void **state)
 }
 
 /* As user nobody: what worker_inspect() says, as an exit status. */
+/* A deleted file's inode number is given to the next one: what was known of it is not of this one.
+ */
+static void test_inode_used_again(void **state)
+{
+	pid_t pid = LOADED("python311.so", "_marker_plain.so");
+	struct worker worker;
+	char command[512];
+
+	assert_int_equal(worker_inspect(pid, &worker), 0);
+	assert_false(worker.has_marker);
+	child_end(pid);
+	snprintf(command, sizeof(command), "cat %1$s/no_marker.so >%1$s/_marker_plain.so",
+		 directory);
+	assert_int_equal(system(command), 0);
+	pid = LOADED("python311.so", "_marker_plain.so");
+	marker_expect(pid, "_marker_plain.so", 1);
+	child_end(pid);
+}
+
 static int inspect_as_nobody(pid_t pid, const char *load)
 {
 	struct worker worker;
@@ -390,8 +409,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_not_python),	cmocka_unit_test(test_runtimes),
 		cmocka_unit_test(test_server),		cmocka_unit_test(test_marker),
-		cmocka_unit_test(test_marker_replaced), cmocka_unit_test(test_other_user),
-		cmocka_unit_test(test_many_files),	cmocka_unit_test(test_version_format),
+		cmocka_unit_test(test_marker_replaced), cmocka_unit_test(test_inode_used_again),
+		cmocka_unit_test(test_other_user),	cmocka_unit_test(test_many_files),
+		cmocka_unit_test(test_version_format),
 	};
 
 	return cmocka_run_group_tests(tests, objects_build, objects_remove);
