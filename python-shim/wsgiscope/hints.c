@@ -100,34 +100,46 @@ static const struct {
 };
 
 /*
- * What wsgi.input may be made of, from the outside in; where next is NAME_NONE, fileno() of the
- * object is the connection. A reader over a file that is no socket leads nowhere.
+ * What wsgi.input may be made of, from the outside in, and the way from there to what is inside;
+ * where there is none, fileno() of the object is the connection. A type that has changed between
+ * versions has a row for each. A reader over a file that is no socket leads nowhere.
  */
 static const struct {
 	const char *module, *type;
-	enum marker_name next;
+	struct attr_path inner;
 } fd_inputs[] = {
-	{"uwsgi", "_Input", NAME_NONE},
-	{"socket", "SocketIO", NAME_NONE},
-	{"_io", "BufferedReader", NAME_RAW}, /* wsgiref */
-	{"django.core.handlers.wsgi", "LimitedStream", NAME_STREAM},
-	{"cheroot.server", "KnownLengthRFile", NAME_RFILE},
-	{"cheroot.server", "ChunkedRFile", NAME_RFILE},
-	{"cheroot.makefile", "StreamReader", NAME_RAW},
-	{"gevent.pywsgi", "Input", NAME_RFILE},
-	{"eventlet.wsgi", "Input", NAME_RFILE},
+	{"uwsgi", "_Input", {{NAME_NONE}}},
+	{"socket", "SocketIO", {{NAME_NONE}}},
+	{"_io", "BufferedReader", {{NAME_RAW}}},			 /* wsgiref */
+	{"django.core.handlers.wsgi", "LimitedStream", {{NAME_STREAM}}}, /* up to 4.1 */
+	{"django.core.handlers.wsgi", "LimitedStream", {{NAME_READ_UNDER, NAME_SELF}}},
+	{"cheroot.server", "KnownLengthRFile", {{NAME_RFILE}}},
+	{"cheroot.server", "ChunkedRFile", {{NAME_RFILE}}},
+	{"cheroot.makefile", "StreamReader", {{NAME_RAW}}},
+	{"gevent.pywsgi", "Input", {{NAME_RFILE}}},
+	{"eventlet.wsgi", "Input", {{NAME_RFILE}}},
 };
 
 #define FD_INPUT_ROWS  (sizeof(fd_inputs) / sizeof(fd_inputs[0]))
 #define FD_INPUT_DEPTH 4
 
-static size_t input_find(struct marker_state *state, PyObject *input)
+/* The first row of input's type from this one on; FD_INPUT_ROWS: there is none. */
+static size_t input_find(struct marker_state *state, PyObject *input, size_t row)
 {
-	size_t i = 0;
+	while (row < FD_INPUT_ROWS &&
+	       !type_is(state, input, fd_inputs[row].module, fd_inputs[row].type))
+		row++;
+	return row;
+}
 
-	while (i < FD_INPUT_ROWS && !type_is(state, input, fd_inputs[i].module, fd_inputs[i].type))
-		i++;
-	return i;
+/* What is inside of input, whose first row this is. New reference, or NULL. */
+static PyObject *input_inner(struct marker_state *state, PyObject *input, size_t row)
+{
+	PyObject *inner = NULL;
+
+	for (; !inner && row < FD_INPUT_ROWS; row = input_find(state, input, row + 1))
+		inner = attr_walk(state, input, &fd_inputs[row].inner);
+	return inner;
 }
 
 /* Remembered to be compared with, nothing else: so another thread may let go of it at any time. */
@@ -150,18 +162,18 @@ static int input_fd(struct marker_state *state, PyObject *input)
 		return -1;
 	Py_INCREF(input);
 	for (int depth = 0; input && depth < FD_INPUT_DEPTH; depth++) {
-		size_t row = input_find(state, input);
+		size_t row = input_find(state, input, 0);
 
 		if (row == FD_INPUT_ROWS) {
 			if (!depth)
 				blind_input_set(state, outermost);
 			break;
 		}
-		if (fd_inputs[row].next == NAME_NONE) {
+		if (fd_inputs[row].inner.names[0] == NAME_NONE) {
 			fd = fileno_call(state, input);
 			break;
 		}
-		Py_SETREF(input, attr_get(input, state->names[fd_inputs[row].next]));
+		Py_SETREF(input, input_inner(state, input, row));
 	}
 	Py_XDECREF(input);
 	return fd;

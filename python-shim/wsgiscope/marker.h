@@ -52,6 +52,7 @@
 	X(OWN_NAME, "__name__")                                                                    \
 	X(NEXT, "__next__")                                                                        \
 	X(RAW, "raw")                                                                              \
+	X(READ_UNDER, "_read")                                                                     \
 	X(REQUEST, "request")                                                                      \
 	X(RESOLVER_MATCH, "resolver_match")                                                        \
 	X(RESOURCE_CLOSERS, "_resource_closers")                                                   \

@@ -122,6 +122,19 @@ def test_connection_behind_rfile(traced, module, name):
         assert traced.end.fd == ours.fileno()
 
 
+@pytest.mark.parametrize("attributes", [
+    lambda rfile: {"stream": rfile}, lambda rfile: {"_read": rfile.read, "limit": 0},
+])
+def test_connection_of_django_by_version(traced, attributes):
+    """Its LimitedStream keeps the stream itself, since 4.2 the stream's methods."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb") as rfile:
+        environ = make_environ(**{"wsgi.input": named(
+            "django.core.handlers.wsgi", "LimitedStream", **attributes(rfile))})
+        serve(mark(lambda environ, start_response: []), environ=environ)
+        assert traced.end.fd == ours.fileno()
+
+
 def test_connection_of_twisted(traced):
     ours, theirs = socket.socketpair()
 
@@ -210,6 +223,8 @@ class Says:
     {"wsgi.input": named("my.app", "_Input", fileno=never_called)},
     {"wsgi.input": named("gevent.pywsgi", "Input")},
     {"wsgi.input": named("gevent.pywsgi", "Input", rfile=Says(7))},
+    {"wsgi.input": named("django.core.handlers.wsgi", "LimitedStream", _read=never_called)},
+    {"wsgi.input": named("django.core.handlers.wsgi", "LimitedStream", _read=Says(7).fileno)},
     {"wsgi.input": named("uwsgi", "_Input", fileno=lambda self: 1 // 0)},
 ])
 def test_no_connection(traced, more):
