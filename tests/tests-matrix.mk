@@ -7,13 +7,15 @@
 # a part runs alone as well, and anew: `make matrix-debian`, `matrix-worlds`, `matrix-kernel-6.1`,
 # `matrix-of-python3.13`, `matrix-pythons`. Each takes some minutes. MATRIX_PARTS="debian worlds"
 # has only these in `make matrix`.
-# MATRIX_PYTHONS="/opt/python3.13/bin/python3.13 ..." adds Pythons, each with headers to build the
-# marker; MATRIX_ONLY="wsgiref or tornado" runs only these servers of a part again.
+# MATRIX_PYTHONS is whose rows the table has besides Debian's own: those of other Debian releases,
+# which are made if they are not there, or any Python with headers to build the marker,
+# MATRIX_PYTHONS=/opt/python3.12/bin/python3.12. MATRIX_ONLY="wsgiref or tornado" runs only these
+# servers of a part again.
 
 .PHONY: servers-doc matrix matrix-table not-in-ci
 
 MATRIX         ?= $(abspath $(O))/matrix
-MATRIX_PYTHONS ?=
+MATRIX_PYTHONS ?= $(addprefix $(PYTHONS)/bin/python,3.9 3.13 3.14)
 MATRIX_PARTS   ?= debian $(MATRIX_PYTHONS:%=of-$(notdir %)) worlds $(VM_KERNELS:%=kernel-%) pythons
 
 servers-doc: ## doc/servers.md from the data that the tests assert
@@ -45,11 +47,16 @@ matrix-debian: all
 	$(Q)$(call matrix-run,$(abspath $(O))/python,debian,$(PYTHON))
 	$(matrix-done)
 
-# Of the Python in MATRIX_PYTHONS with this last name.
+# Of the Python in MATRIX_PYTHONS with this last name; built by the compiler of its root folder,
+# where it has one (tests/pythons/pythons.sh).
+matrix-python   = $(filter %/$*,$(MATRIX_PYTHONS))
+matrix-compiler = $(wildcard $(dir $(matrix-python))$(*:python%=cc%))
 matrix-of-%: all
-	$(Q)+$(MAKE) --no-print-directory python O=$(MATRIX)/$*/marker \
-		PYTHON=$(filter %/$*,$(MATRIX_PYTHONS))
-	$(Q)$(call matrix-run,$(MATRIX)/$*/marker/python,$*,$(filter %/$*,$(MATRIX_PYTHONS)))
+	$(Q)[ -x "$(matrix-python)" ] || { contrib/debian-packages.sh pythons && \
+		PYTHONS=$(PYTHONS) tests/pythons/pythons.sh make $(*:python%=%); }
+	$(Q)+$(MAKE) --no-print-directory python O=$(MATRIX)/$*/marker PYTHON=$(matrix-python) \
+		$(matrix-compiler:%=CC=%)
+	$(Q)$(call matrix-run,$(MATRIX)/$*/marker/python,$*,$(matrix-python))
 	$(matrix-done)
 
 matrix-kernel-%: all

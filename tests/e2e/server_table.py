@@ -30,7 +30,8 @@ GUESS = ("Nothing leads from its environ to a descriptor, and one thread has sev
 LOOP = "The loop reads all of a request before, and writes all of the answer after `close()`."
 TURNS = LOOP + " It takes the blocks of several requests in turns, all on one thread."
 # On another Python there is but PyPI's newest, which has a row of its own.
-NEWEST_ONLY = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-tornado", "waitress", "tornado")
+NEWEST_ONLY = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-tornado", "waitress", "tornado",
+               "flask", "werkzeug")
 ROWS = []
 
 
@@ -46,8 +47,8 @@ row("gunicorn-gthread", "gunicorn `-k gthread`", gunicorn("-k", "gthread", "--th
     GUNICORN, "gunicorn", file="sendfile")
 row("gunicorn-gevent", "gunicorn `-k gevent`", gunicorn("-k", "gevent"), "gevent", "gunicorn", HUB,
     **GREENLETS, file="wrapper")
-row("gunicorn-eventlet", "gunicorn `-k eventlet`", gunicorn("-k", "eventlet"), "eventlet",
-    "gunicorn", HUB, **GREENLETS, file="wrapper")
+row("gunicorn-eventlet", "gunicorn `-k eventlet`", gunicorn("-k", "eventlet"),
+    "gunicorn.workers.geventlet", "gunicorn", HUB, **GREENLETS, file="wrapper")
 row("gunicorn-tornado", "gunicorn `-k tornado`", gunicorn("-k", "tornado"), "tornado", "gunicorn",
     LOOP, body="before", wire_time="client")
 row("uwsgi", "uWSGI `--http-socket`", uwsgi("--http-socket", "--threads", "4"), UWSGI, "uwsgi",
@@ -113,6 +114,12 @@ row("pypi-waitress", "waitress, newest", start.waitress(start.pypi("waitress-ser
 row("pypi-tornado", "Tornado, newest, `WSGIContainer`",
     start.unaware("tornado", start.pypi("python")), "tornado", None, TURNS, pypi=True,
     states="alone", body="before", wire_time="client")
+row("pypi-flask", "Flask, newest, `flask run --reload`",
+    start.flask("--reload", python=start.pypi("python")), "flask", "werkzeug", "As Werkzeug's.",
+    pypi=True, wire_time="unread")
+row("pypi-werkzeug", "Werkzeug, newest", start.unaware("werkzeug", start.pypi("python")),
+    "werkzeug", None, "It counts as the application's time, since `close()` ends that.", pypi=True,
+    wire_time="unread")
 row("pypi-bjoern", "bjoern", start.unaware("bjoern", start.pypi("python")), "bjoern", None,
     GUESS, pypi=True, application="taken", states="alone", body="before", **GUESSED,
     file="sendfile", wire_time="client")

@@ -446,6 +446,18 @@ def wire_time_client(run):
         assert min(short) < CLOCKS_MS, (label, short)
 
 
+WERKZEUG_WAITS_MS = 10
+
+
+def wire_time_unread(run):
+    """That of the application, less the 10 ms that the server waits, after its last write and
+    before `close()`, for more of a request than there is."""
+    for label in SAME_END:
+        off = [each.marker["application_ms"] - each.wire["application_ms"]
+               for each in seen(run, label)]
+        assert abs(min(off) - WERKZEUG_WAITS_MS) < CLOCKS_MS, (label, off)
+
+
 CHECKS = {
     "application": {"exact": application_exact, "taken": application_taken},
     "states": {"exact": states_exact, "closed": states_closed, "alone": states_alone},
@@ -461,5 +473,6 @@ CHECKS = {
     "queue": {"exact": queue_exact, "header": queue_header, "front": queue_front},
     "wire": {"exact": wire_exact, "front": wire_front},
     "wire bytes": {"exact": wire_bytes_exact, "front": wire_bytes_front},
-    "wire time": {"exact": wire_time_exact, "client": wire_time_client},
+    "wire time": {"exact": wire_time_exact, "client": wire_time_client,
+                  "unread": wire_time_unread},
 }

@@ -49,8 +49,8 @@ def unaware(kind, python=PYTHON):
     return lambda server: [python, UNAWARE, kind, server.port, "matrix:application"]
 
 
-def flask(*options):
-    return lambda server: [PYTHON, "-m", "flask", "--app", "flask_matrix", "run", "-p",
+def flask(*options, python=PYTHON):
+    return lambda server: [python, "-m", "flask", "--app", "flask_matrix", "run", "-p",
                            server.port, *options]
 
 

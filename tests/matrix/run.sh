@@ -7,6 +7,10 @@
 # not hold: the table shows that (table.py). MATRIX_ONLY="wsgiref or tornado" runs these again,
 # after all have been.
 #
+# PYTHON may live in another root folder, of which its own path is a way in
+# (tests/pythons/pythons.sh): so the environment's programs are started by it, each by a script of
+# its name in NAME/bin.
+#
 # WSGISCOPE is the tracer, MATRIX_MARKER the folder with this Python's marker, PYTEST how to call
 # that, MATRIX_JOBS how many servers are asked at once.
 set -eu
@@ -14,25 +18,45 @@ set -eu
 name=$1 python=$2
 folder=$MATRIX/$name
 venv=$folder/venv
-SERVERS='gunicorn uwsgi mod_wsgi waitress tornado bjoern granian'
-PROGRAMS='cheroot cherrypy django eventlet flask gevent setuptools twisted werkzeug'
+SERVERS='gunicorn uwsgi mod_wsgi waitress tornado flask werkzeug bjoern granian'
+PROGRAMS='cheroot cherrypy django eventlet gevent setuptools twisted'
+BECOME='import os, sys; os.execv(sys.argv[1], sys.argv[1:])'
 
-mkdir -p "$folder"
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+# Below another root there is not what this machine's registries are trusted by.
+if [ -e "${PIP_CERT:-}" ]; then
+	mkdir -p "$folder"
+	cp "$PIP_CERT" "$folder/certificates.pem"
+	export PIP_CERT="$folder/certificates.pem" REQUESTS_CA_BUNDLE="$folder/certificates.pem"
+fi
+
+venv_run()
+{
+	program=$1
+	shift
+	"$python" -c "$BECOME" "$venv/bin/$program" "$@"
+}
+
+mkdir -p "$folder/bin"
+[ -e "$venv/pyvenv.cfg" ] || "$python" -m venv "$venv"
 wanted=$SERVERS
 [ "$name" = debian ] || wanted="$SERVERS $PROGRAMS"
 for package in $wanted; do
 	# What does not build on this Python is missing in the table, and its log says why.
 	[ -e "$folder/$package.done" ] || {
-		"$venv/bin/pip" -q install "$package" >"$folder/$package.log" 2>&1 &&
+		venv_run python -m pip -q install "$package" >"$folder/$package.log" 2>&1 &&
 			touch "$folder/$package.done"
 	} || printf 'matrix: %s cannot be installed on %s: see %s\n' "$package" "$name" \
 		"$folder/$package.log" >&2
 done
-"$venv/bin/pip" -q freeze >"$folder/versions.txt"
+venv_run python -m pip -q freeze >"$folder/versions.txt"
+for program in "$venv"/bin/*; do
+	way=$folder/bin/${program##*/}
+	printf "#!/bin/sh\nexec '%s' -c '%s' '%s' \"\$@\"\n" "$python" "$BECOME" "$program" >"$way"
+	chmod +x "$way"
+done
 
-export WSGISCOPE_MATRIX_VENV="$venv" PYTHONPATH="$MATRIX_MARKER"
-[ "$name" = debian ] || export WSGISCOPE_SERVERS_PYTHON="$venv/bin/python"
+export WSGISCOPE_MATRIX_VENV="$folder" PYTHONPATH="$MATRIX_MARKER"
+[ "$name" = debian ] || export WSGISCOPE_SERVERS_PYTHON="$folder/bin/python"
 xml=$folder/servers.xml
 if [ -n "${MATRIX_ONLY:-}" ]; then
 	xml=$folder/servers-again.xml

@@ -32,13 +32,14 @@ releases()
 	END
 }
 
-# Besides the interpreter: its symbols, what builds the marker for it, and the servers that embed or
-# run it. The compiler is that release's, since what links with this host's libc may not load with
-# an older one.
+# Besides the interpreter: its symbols, what builds the marker for it, the servers that embed or run
+# it, and what PyPI's need to be built. The compiler is that release's, since what links with this
+# host's libc may not load with an older one.
 packages()
 {
 	echo "python3 python$1-dbg elfutils libpython$1-dev gcc libc6-dev" \
-		"gunicorn uwsgi-core uwsgi-plugin-python3 libapache2-mod-wsgi-py3"
+		"gunicorn uwsgi-core uwsgi-plugin-python3 libapache2-mod-wsgi-py3" \
+		"python$1-venv apache2-dev libev-dev"
 }
 
 say()
