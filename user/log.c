@@ -8,9 +8,11 @@
 #include <bpf/libbpf.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 1024
+#define LINES_KEPT     100 /* of a text of more */
 
 static struct {
 	enum log_level level;
@@ -96,6 +98,15 @@ static void log_line(enum log_level level, const char *format, va_list args)
 	line_write(level, text);
 }
 
+static void line_say(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line(level, format, args);
+	va_end(args);
+}
+
 void log_error(const char *format, ...)
 {
 	va_list args;
@@ -137,8 +148,35 @@ void log_end(void)
 	repeats_flush();
 }
 
+/* Of a text of many lines, as the verifier's: its end says why. */
+static void lines_say(enum log_level level, char *text)
+{
+	size_t count = 0, skipped = 0;
+	char *next;
+
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		count++;
+	if (count > LINES_KEPT)
+		skipped = count - LINES_KEPT;
+	for (size_t number = 0; text; text = next, number++) {
+		next = strchr(text, '\n');
+		if (next)
+			*next++ = '\0';
+		if (!number || number > skipped)
+			line_say(level, "%s", text);
+		else if (number == skipped)
+			line_say(level, "(%zu lines before this are left out)", skipped);
+	}
+}
+
 int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	log_line(level == LIBBPF_DEBUG ? LOG_LEVEL_TRACE : LOG_LEVEL_DEBUG, format, args);
+	enum log_level ours = level == LIBBPF_DEBUG ? LOG_LEVEL_TRACE : LOG_LEVEL_DEBUG;
+	char *text;
+
+	if (ours > log_state.level || vasprintf(&text, format, args) < 0)
+		return 0;
+	lines_say(ours, text);
+	free(text);
 	return 0;
 }

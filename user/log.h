@@ -36,7 +36,10 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Says how often the last warning was repeated, if it was: before the program ends. */
 void log_end(void);
 
-/* For libbpf_set_print(): libbpf's talk is for who debugs us, so all of it comes one level down. */
+/*
+ * For libbpf_set_print(): libbpf's talk is for who debugs us, so all of it comes one level down. A
+ * text of many lines, as the verifier's, goes out line by line: the first one and its end.
+ */
 enum libbpf_print_level;
 int log_libbpf(enum libbpf_print_level level, const char *format, va_list args);
 

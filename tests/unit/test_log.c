@@ -64,6 +64,27 @@ static void test_levels(void **state)
 		   "wsgiscope: debug: libbpf: w\nwsgiscope: debug: all\n");
 }
 
+/* The verifier's log: its end says why a program was refused. */
+static void test_many_lines(void **state)
+{
+	char text[8192] = "prog 'x': -- BEGIN PROG LOAD LOG --\n", expected[8192];
+	size_t used = strlen(text), wanted;
+
+	for (int i = 1; i <= 150; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%d: insn\n", i);
+	log_level_set(log_level_of(1));
+	libbpf_say(LIBBPF_WARN, "libbpf: %s\n-- END --\n", text);
+	wanted = (size_t)snprintf(expected, sizeof(expected),
+				  "wsgiscope: debug: libbpf: prog 'x': "
+				  "-- BEGIN PROG LOAD LOG --\nwsgiscope: debug: (53 lines before "
+				  "this are left out)\n");
+	for (int i = 54; i <= 150; i++)
+		wanted += (size_t)snprintf(expected + wanted, sizeof(expected) - wanted,
+					   "wsgiscope: debug: %d: insn\n", i);
+	snprintf(expected + wanted, sizeof(expected) - wanted, "wsgiscope: debug: -- END --\n");
+	check_said(expected);
+}
+
 static void test_terminal(void **state)
 {
 	log_error("name \x1b[31m\nwsgiscope: forged\x7f \xc3\xa9");
@@ -102,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_terminal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_repeats, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
