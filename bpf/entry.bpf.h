@@ -10,18 +10,20 @@
 #include "state.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
-#define ENTRY_CALL(regs) ((long)(regs)->orig_ax)
+#define ENTRY_CALL(regs) ((__u32)(regs)->orig_ax)
 #define ENTRY_ARG1(regs) ((regs)->di)
 #define ENTRY_ARG2(regs) ((regs)->si)
 #define ENTRY_ARG3(regs) ((regs)->dx)
 #define ENTRY_ARG4(regs) ((regs)->r10)
 #elif defined(__TARGET_ARCH_arm64)
-#define ENTRY_CALL(regs) ((long)(regs)->syscallno)
+#define ENTRY_CALL(regs) ((__u32)(regs)->syscallno)
 #define ENTRY_ARG1(regs) ((regs)->orig_x0)
 #define ENTRY_ARG2(regs) ((regs)->regs[1])
 #define ENTRY_ARG3(regs) ((regs)->regs[2])
 #define ENTRY_ARG4(regs) ((regs)->regs[3])
 #endif
+
+#define ENTRY_CALL_NONE ((__u32)-1) /* it is in no system call */
 
 static __always_inline struct pt_regs___entry *entry_regs(struct task_struct *task)
 {

@@ -327,11 +327,13 @@ static const __u8 wait_kinds[CALLS_MAX] = {
 /* The state, or STATE_COUNT: what *w says. */
 static __always_inline __u32 wait_call(struct waited *w, const struct pt_regs___entry *regs)
 {
-	long call = ENTRY_CALL(regs);
+	__u64 call = ENTRY_CALL(regs);
 
-	if (call == -1)
-		return STATE_FILE; /* no system call: a page that had to be read in */
-	if (call < 0 || call >= CALLS_MAX)
+	/* Compared in 64 bits: of 32 the verifier of Linux 6.1 concludes nothing for an index. */
+	barrier_var(call);
+	if (call == ENTRY_CALL_NONE)
+		return STATE_FILE; /* a page that had to be read in */
+	if (call >= CALLS_MAX)
 		return STATE_OTHER;
 	switch (wait_kinds[call]) {
 	case WAIT_READ:
