@@ -16,7 +16,8 @@
 
 MATRIX         ?= $(abspath $(O))/matrix
 MATRIX_PYTHONS ?= $(addprefix $(PYTHONS)/bin/python,3.9 3.13 3.14)
-MATRIX_PARTS   ?= debian $(MATRIX_PYTHONS:%=of-$(notdir %)) worlds $(VM_KERNELS:%=kernel-%) pythons
+MATRIX_PARTS   ?= debian $(addprefix of-,$(notdir $(MATRIX_PYTHONS))) worlds \
+	$(VM_KERNELS:%=kernel-%) pythons
 
 servers-doc: ## doc/servers.md from the data that the tests assert
 	$(Q)$(PYTHON) tests/e2e/server_table.py

@@ -48,6 +48,16 @@ void ring_fill_close(struct ring_fill *fill)
 	fill->consumed = fill->produced = NULL;
 }
 
+uint64_t ring_fill_produced(const struct ring_fill *fill)
+{
+	return __atomic_load_n(fill->produced, __ATOMIC_ACQUIRE);
+}
+
+bool ring_fill_is_read(const struct ring_fill *fill, uint64_t position)
+{
+	return __atomic_load_n(fill->consumed, __ATOMIC_ACQUIRE) >= position;
+}
+
 uint64_t ring_fill_bytes(const struct ring_fill *fill)
 {
 	uint64_t read_to = __atomic_load_n(fill->consumed, __ATOMIC_ACQUIRE);

@@ -54,10 +54,8 @@ struct source_ring {
 	int epoll_fd; /* of the ring and the watch */
 	char group[32];
 	uint64_t counters_ns;
-	uint64_t ring_full; /* records lost, at the last count */
-	/* When the last drain on a tick began, and the one before: all that was put into the ring
-	 * before that one has been read. */
-	uint64_t drained_ns, settled_ns;
+	uint64_t ring_full;  /* records lost, at the last count */
+	uint64_t settled_ns; /* all that was put into the ring before that has been read */
 	/* Of the call that is under way. */
 	source_record_fn fn;
 	void *context;
@@ -144,7 +142,9 @@ static bool is_alive(const struct source_ring *ring, const struct rec_request *r
 {
 	uint64_t start_ns = r->h.time_ns;
 
-	if (start_ns >= ring->settled_ns && start_ns <= ring->now_ns)
+	/* It may have begun while the table is gone through: the clock is asked once more. */
+	if (start_ns >= ring->settled_ns &&
+	    (start_ns <= ring->now_ns || start_ns <= now_monotonic()))
 		return true;
 	return follow_is_alive(ring->follow, r->h.tgid, start_ns);
 }
@@ -249,12 +249,17 @@ static int ring_dispatch(struct source *source, source_record_fn fn, void *conte
 	return err < 0 ? err : 1;
 }
 
-/* The same on a tick, after which the requests are gone through. */
+/* The same on a tick, after which the requests are gone through. A record that is not whole yet
+ * keeps those behind it. */
 static int drain(struct source_ring *ring, source_record_fn fn, void *context)
 {
-	ring->settled_ns = ring->drained_ns;
-	ring->drained_ns = now_monotonic();
-	return ring_dispatch(&ring->source, fn, context);
+	uint64_t began_ns = now_monotonic();
+	uint64_t produced = tracer_ring_produced(ring->tracer);
+	int err = ring_dispatch(&ring->source, fn, context);
+
+	if (tracer_ring_is_read(ring->tracer, produced))
+		ring->settled_ns = began_ns;
+	return err;
 }
 
 static int ring_tick(struct source *source, source_record_fn fn, void *context)

@@ -443,6 +443,16 @@ uint64_t tracer_ring_used(const struct tracer *tracer)
 	return ring_fill_bytes(&tracer->fill);
 }
 
+uint64_t tracer_ring_produced(const struct tracer *tracer)
+{
+	return ring_fill_produced(&tracer->fill);
+}
+
+bool tracer_ring_is_read(const struct tracer *tracer, uint64_t position)
+{
+	return ring_fill_is_read(&tracer->fill, position);
+}
+
 int tracer_requests_sweep(struct tracer *tracer, const struct request_sweep *sweep)
 {
 	return request_table_sweep(&tracer->requests, sweep, &tracer->swept);

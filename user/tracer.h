@@ -105,6 +105,9 @@ struct ring_buffer *tracer_ring_new(struct tracer *tracer,
 /* The ring's size, and how much of it waits to be read. */
 uint64_t tracer_ring_bytes(const struct tracer *tracer);
 uint64_t tracer_ring_used(const struct tracer *tracer);
+/* Where the next record goes; and whether all before such a place has been read. */
+uint64_t tracer_ring_produced(const struct tracer *tracer);
+bool tracer_ring_is_read(const struct tracer *tracer, uint64_t position);
 
 /* Goes through the requests that are in the kernel's table (request_table.h). */
 int tracer_requests_sweep(struct tracer *tracer, const struct request_sweep *sweep);

@@ -238,7 +238,8 @@ def test_many_children(wsgiscope, marker):
                     process.stdin.flush()
                     assert len(process.stdout.readline().split()) == count
                 counted = daemon.wait_total(1200, "wsgi_requests_total")
-                assert (counted, daemon.total("wsgiscope_dropped_total")) == (1200, 0)
+                assert (counted, daemon.total("wsgiscope_dropped_total")) == (1200, 0), (
+                    daemon.get()[1])
                 assert kernel.keys(daemon.pid, "processes") == [
                     process.pid.to_bytes(4, "little")]
                 assert kernel.requests(daemon.pid) == 0

@@ -204,15 +204,16 @@ def test_server_stops_while_traced(kind, wsgiscope):
         assert not tracer.left_behind()
 
 
-def test_worker_serves_as_soon_as_it_is_forked(wsgiscope, marker):
-    """A request is one record, even where it has begun before the tracer has heard of its
-    process."""
+@pytest.mark.parametrize("slots", [10240, 1000000])
+def test_worker_serves_as_soon_as_it_is_forked(wsgiscope, marker, slots):
+    """A request is one record, even where it has begun before the tracer has heard of its process;
+    and while it goes through a table of so many."""
     environ = dict(os.environ, PYTHONPATH=marker)
     with subprocess.Popen([servers.PYTHON, os.path.join(servers.APPS, "forker.py")], env=environ,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert procs.until(lambda: list(procs.mappings(process.pid, "_marker")), 10)
-            with Tracer("-p", process.pid) as tracer:
+            with Tracer("-p", process.pid, "--max-in-flight", slots) as tracer:
                 process.stdin.write("1500 0.05\n")
                 process.stdin.flush()
                 served = process.stdout.readline().split()
