@@ -148,6 +148,9 @@ static bool wants_wire(const struct follow *follow, struct followed *process,
 
 	if (worker->python != PYTHON_CPYTHON || mode == MODE_MARKER)
 		return false;
+	/* Without -p: one that is none of ours, as far as is known. */
+	if (follow_is_all(follow) && !worker->has_marker && !process->server)
+		return false;
 	if (mode == MODE_WIRE || (mode == MODE_BOTH && worker->has_marker))
 		return true;
 	if (hands_on(follow, process))
