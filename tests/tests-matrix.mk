@@ -5,8 +5,8 @@
 #
 # `make matrix` runs the parts that have no result newer than the program, and writes the table;
 # a part runs alone as well, and anew: `make matrix-debian`, `matrix-worlds`, `matrix-kernel-6.1`,
-# `matrix-of-python3.13`, `matrix-pythons`. Each takes some minutes. MATRIX_PARTS="debian worlds"
-# has only these in `make matrix`.
+# `matrix-of-python3.13`, `matrix-pythons`, `matrix-builds`. Each takes some minutes.
+# MATRIX_PARTS="debian worlds" has only these in `make matrix`.
 # MATRIX_PYTHONS is whose rows the table has besides Debian's own: those of other Debian releases,
 # which are made if they are not there, or any Python with headers to build the marker,
 # MATRIX_PYTHONS=/opt/python3.12/bin/python3.12. MATRIX_ONLY="wsgiref or tornado" runs only these
@@ -17,7 +17,7 @@
 MATRIX         ?= $(abspath $(O))/matrix
 MATRIX_PYTHONS ?= $(addprefix $(PYTHONS)/bin/python,3.9 3.13 3.14)
 MATRIX_PARTS   ?= debian $(addprefix of-,$(notdir $(MATRIX_PYTHONS))) worlds \
-	$(VM_KERNELS:%=kernel-%) pythons
+	$(VM_KERNELS:%=kernel-%) pythons builds
 
 servers-doc: ## doc/servers.md from the data that the tests assert
 	$(Q)$(PYTHON) tests/e2e/server_table.py
@@ -78,8 +78,9 @@ matrix-worlds: all
 	$(Q)$(call matrix-worlds-run,worlds-alone,-m alone)
 	$(matrix-done)
 
-matrix-pythons: all
+# `make pythons` and `make builds`, and what they print.
+matrix-pythons matrix-builds: matrix-%: all
 	$(Q)mkdir -p $(MATRIX)
-	$(Q)+$(MAKE) --no-print-directory pythons >$(MATRIX)/pythons.log 2>&1 || \
-		tail -n 5 $(MATRIX)/pythons.log >&2
+	$(Q)+$(MAKE) --no-print-directory $* >$(MATRIX)/$*.log 2>&1 || \
+		tail -n 5 $(MATRIX)/$*.log >&2
 	$(matrix-done)

@@ -3,7 +3,8 @@
 """One table of every server, Python and kernel: table.py RESULTS VM OUT. RESULTS holds a folder for
 each Python (of its version, or `debian`) with what pytest left there (servers.xml) and the versions
 of the servers (versions.txt), what it left of the other tests (worlds.xml), and what `make pythons`
-printed (pythons.log); VM the results of `make vm`. What was not run is said to be so.
+and `make builds` printed (pythons.log, builds.log); VM the results of `make vm`. What was not run
+is said to be so.
 
 What was run again (servers-again.xml) takes the place of what was run before. Knows the names of
 the tests, and nothing of how they work."""
@@ -39,6 +40,13 @@ PYTHONS = """
 
 States, stacks and marking against what is known from elsewhere, with gunicorn, uWSGI and mod_wsgi
 of that Python (`make pythons`):
+"""
+
+BUILDS = """
+## Pythons that Debian does not build
+
+Free-threaded, the same with its debug checks, and linked with musl as Alpine's is: the marker's own
+tests under `-X dev`, then states and stacks with waitress (`make builds`):
 """
 
 KERNELS = """
@@ -169,9 +177,8 @@ def worlds(results):
             escaped("; ".join(reasons[name])))
 
 
-def pythons_of(results):
-    path = results / "pythons.log"
-    yield PYTHONS
+def printed(head, path):
+    yield head
     yield "```\n%s\n```" % path.read_text().rstrip() if path.exists() else "Not run."
 
 
@@ -209,7 +216,8 @@ def not_in_ci():
 def main():
     results, vm, out = map(pathlib.Path, sys.argv[1:])
     head = HEAD % (datetime.date.today(), platform.machine(), platform.release())
-    lines = [head.rstrip(), *servers(results), *worlds(results), *pythons_of(results),
+    lines = [head.rstrip(), *servers(results), *worlds(results),
+             *printed(PYTHONS, results / "pythons.log"), *printed(BUILDS, results / "builds.log"),
              *kernels(vm), CI.rstrip() + "\n", *not_in_ci()]
     partial = out.with_suffix(".new")
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
