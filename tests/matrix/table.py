@@ -64,6 +64,9 @@ slowest, and the unit, golden and fuzz tests, on CI's own kernel. Not in CI, as 
 """
 
 
+CHATTER = re.compile(r"make(\[\d+\])?: |  [A-Z]+ +\S|pythons: .* is there: |[.sFEx]+ +\[ *\d+%\]")
+
+
 def results_of(folder):
     """{(server, column): None, or why it failed or was skipped}. With several at once, pytest puts
     the group behind the name."""
@@ -178,8 +181,14 @@ def worlds(results):
 
 
 def printed(head, path):
+    """What a target printed, without what make and pytest say of their progress."""
     yield head
-    yield "```\n%s\n```" % path.read_text().rstrip() if path.exists() else "Not run."
+    if not path.exists():
+        yield "Not run."
+        return
+    yield "```"
+    yield from (line.rstrip() for line in path.read_text().splitlines() if not CHATTER.match(line))
+    yield "```"
 
 
 def kernel_order(path):
