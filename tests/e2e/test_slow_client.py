@@ -35,8 +35,9 @@ def test_slow_reader(traced, way):
     if way != "file":
         assert record["bytes"] == SIZE and record["blocks"] == 2
     if not server.kind.late and way == "gen":
-        taken_ms = (response.done_ns - response.sent_ns) / 1e6
-        assert record["output_ms"] > 0.3 * taken_ms
+        output_ms = server.oracle.wait([request.uid])[0]["output_ns"] / 1e6
+        assert output_ms > 20, "the server did not wait for its client"
+        assert 0.9 * output_ms <= record["output_ms"] <= output_ms + 0.001
 
 
 def check(record, response, kind):
