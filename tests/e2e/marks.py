@@ -7,9 +7,11 @@ import procs
 
 
 def semaphores(path):
-    """{probe: virtual address} from the file's USDT notes."""
-    notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True,
-                           check=True).stdout
+    """{probe: virtual address} from the file's USDT notes. OSError where it has gone."""
+    with open(path, "rb") as file:
+        notes = subprocess.run(["readelf", "-n", "/proc/self/fd/%d" % file.fileno()],
+                               pass_fds=[file.fileno()], capture_output=True, text=True,
+                               check=True).stdout
     found = re.findall(r"Provider: wsgiscope\s+Name: (\w+)\s+Location: \w+, Base: \w+, "
                        r"Semaphore: (0x[0-9a-f]+)", notes)
     return {name: int(address, 16) for name, address in found}
